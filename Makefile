@@ -1,0 +1,48 @@
+# Everything a newcomer and a contributor runs. Each target makes what it needs; nothing needs root.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint types chaos bench guests clean
+
+help:
+	@echo "make demo    run the engine, kill nothing, show an example's output (embedded PostgreSQL)"
+	@echo "make test    everything that must pass"
+	@echo "make lint types   ruff and mypy"
+	@echo "make chaos   long runs with random faults"
+	@echo "make bench   figures of this machine"
+	@echo "make guests  build the example and test workflows again (needs Rust)"
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("durable needs Python 3.11 or newer; set PYTHON=python3.x") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not chaos'
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+chaos: $(STAMP)
+	$(BIN)/python -m pytest -m chaos --timeout=1800
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+guests:
+	guest-rust/build
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

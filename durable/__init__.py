@@ -1,0 +1,57 @@
+"""Durable execution: workflows run to completion whatever dies underneath them.
+
+An application uses `Client` or `AsyncClient`, `Json` for data that is JSON text already, and the errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from durable.errors import (
+    DatabaseUnavailable,
+    DurableError,
+    InvalidComponent,
+    InvalidTask,
+    SchemaMismatch,
+    TaskEnded,
+    TaskFailed,
+    UnknownProgram,
+    UnknownTask,
+    WaitTimeout,
+)
+from durable.model import Event, LogLine, Program, Task, TaskState
+from durable.version import __version__
+
+if TYPE_CHECKING:
+    from durable.client import AsyncClient, Client, Json
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "DatabaseUnavailable",
+    "DurableError",
+    "Event",
+    "InvalidComponent",
+    "InvalidTask",
+    "Json",
+    "LogLine",
+    "Program",
+    "SchemaMismatch",
+    "Task",
+    "TaskEnded",
+    "TaskFailed",
+    "TaskState",
+    "UnknownProgram",
+    "UnknownTask",
+    "WaitTimeout",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The client brings psycopg with it: who only wants a pure module must not pay for that."""
+    if name in ("AsyncClient", "Client", "Json"):
+        from durable import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,143 @@
+"""The context of one running task: what every host function works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from durable.config import Config
+from durable.execution.inbox import Inbox, NotificationReader
+from durable.execution.tail import Tail
+from durable.execution.transaction import Transaction
+from durable.failpoints import passing
+from durable.journal.cursor import Cursor
+from durable.journal.log_text import LogText, TextDecoder, cut_log
+from durable.model import ClaimedTask, Event, TaskState
+from durable.timing import DatabaseClock
+from durable.wasm.traps import GuestLimit, GuestTrap
+
+T = TypeVar("T")
+
+#: Events read per query: few enough for a quick start, enough for a journal of 10,000 in 10 queries.
+HISTORY_PAGE = 1000
+
+
+class JournalReader(NotificationReader, Protocol):
+    """Reads for running tasks: `durable.store.journal`. Raises JournalUnavailable, never gives nothing instead."""
+
+    async def events(self, task_id: int, first: int, limit: int) -> list[Event]:
+        """Events from index `first`, in order, at most `limit`."""
+
+    async def task_state(self, task_id: int) -> TaskState | None:
+        """The state of any task, None when there is no such task."""
+
+
+class Run:
+    """One run of one task under one lease, from the top. Host functions get it as their first argument."""
+
+    def __init__(
+        self, task: ClaimedTask, config: Config, tail: Tail, clock: DatabaseClock, reader: JournalReader,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.task = task
+        self.config = config
+        self.tail = tail
+        self.clock = clock
+        self.reader = reader
+        self.inbox = Inbox(tail, reader)
+        self.cursor = Cursor(task.events)
+        self.transaction: Transaction | None = None
+        self.replayed = 0
+        self.on_progress = on_progress
+        self._last_instant = 0
+        self._printed = 0
+        self._decoders = {"stdout": TextDecoder(), "stderr": TextDecoder()}
+
+    # -- the journal -------------------------------------------------------------------------------------------------
+    def record(
+        self, label: str, live: Callable[[], T], encode: Callable[[T], str], decode: Callable[[str], T], log: str = ""
+    ) -> T | Coroutine[Any, Any, T]:
+        """Answer a recorded call whose live answer is known at once: replayed, or made now and added to the tail."""
+        if self.transaction is not None:
+            self.print_in_transaction(log)
+            return live()
+        if self.cursor.needs_page or self.tail.is_full:
+            return self._record_later(label, live, encode, decode, log)
+        value = self.replay(label)
+        if value is not None:
+            return decode(value)
+        answer = live()
+        self.append(label, encode(answer), log)
+        return answer
+
+    async def _record_later(
+        self, label: str, live: Callable[[], T], encode: Callable[[T], str], decode: Callable[[str], T], log: str
+    ) -> T:
+        await self.prepare()
+        value = self.replay(label)
+        if value is not None:
+            return decode(value)
+        answer = live()
+        self.append(label, encode(answer), log)
+        return answer
+
+    async def prepare(self) -> None:
+        """Bring the next page of the journal when it is needed; wait while too much is not durable yet."""
+        if self.cursor.needs_page:
+            self.cursor.add_page(await self.reader.events(self.task.id, self.cursor.index, HISTORY_PAGE))
+        if self.tail.is_full:
+            await self.tail.durable()
+
+    def replay(self, label: str) -> str | None:
+        """The recorded value of the next call, None when it is live. Call `prepare` before."""
+        value = self.cursor.replay(label)
+        if value is not None:
+            self.replayed += 1
+            self.on_progress()
+        return value
+
+    def append(self, label: str, value: str, log: str = "") -> int:
+        """Record an event (JSON text) and what it printed; the index it got."""
+        if len(value) > self.config.max_event_bytes:
+            raise GuestLimit(
+                f"the value of event {label!r} has {len(value)} bytes; "
+                f"max_event_bytes allows {self.config.max_event_bytes}"
+            )
+        if self.cursor.index >= self.config.max_workflow_events:
+            raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
+        if "\0" in label:
+            raise GuestTrap("a label must not contain the character U+0000")
+        index = self.cursor.record()
+        text = cut_log(log, self.config.max_log_bytes_per_transaction) if log else log
+        self.tail.add_event(Event(index, label, value), text)
+        passing("event.added")
+        self.on_progress()
+        return index
+
+    # -- the log -----------------------------------------------------------------------------------------------------
+    def decode_output(self, stream: str, data: bytes) -> str:
+        """Text of one write. Counts what the task prints over its whole life: a replayed write counts again."""
+        self._printed += len(data)
+        if self._printed > self.config.max_task_log_bytes:
+            raise GuestLimit(
+                f"the workflow printed more than max_task_log_bytes ({self.config.max_task_log_bytes} bytes)"
+            )
+        return self._decoders[stream].decode(data)
+
+    def print_in_transaction(self, text: str) -> None:
+        if text and self.transaction is not None:
+            self.transaction.log.add(text)
+
+    def new_log(self) -> LogText:
+        return LogText(self.config.max_log_bytes_per_transaction)
+
+    # -- time --------------------------------------------------------------------------------------------------------
+    def instant(self) -> int:
+        """Now in nanoseconds since the Unix epoch; never goes backwards within a task."""
+        self._last_instant = max(self._last_instant, self.clock.now())
+        return self._last_instant
+
+    def remember_instant(self, instant: int) -> int:
+        """A replayed instant: live ones must not be earlier."""
+        self._last_instant = max(self._last_instant, instant)
+        return instant

@@ -1,0 +1,61 @@
+"""Places where a test can make this process die or stop, exactly there and not at some moment of a sleep.
+
+`DURABLE_FAILPOINT=NAME:N:MARKER[:ACTION]` acts at the N-th time that point NAME is passed, once over all processes: the
+file MARKER must not exist yet and is created. ACTION is `kill` (SIGKILL, the default) or `stop` (SIGSTOP). Without the
+variable, `passing` is a function that does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+#: Every point there is. Tests go through all of them, so a new one belongs here.
+POINTS = (
+    "claim.done",  # tasks are claimed, none has started
+    "event.added",  # an event is in the tail, nothing is durable yet
+    "append.before",  # a batch is about to be sent
+    "append.done",  # a batch is committed, nobody was told
+    "suspend.before",  # a guest is about to be dropped until it can go on
+    "finish.before",  # a guest is over, its last batch not written
+    "finish.done",  # the task is in its final state
+    "release.before",  # code has stopped, leases are not handed back yet
+)
+
+_ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def _armed(setting: str) -> Callable[[str], None]:
+    name, count, marker, *action = setting.split(":")
+    if name not in POINTS:
+        raise ValueError(f"DURABLE_FAILPOINT names no point: {name!r} is not one of {', '.join(POINTS)}")
+    left = int(count)
+    signal_number = _ACTIONS[action[0] if action else "kill"]
+
+    def passing(point: str) -> None:
+        nonlocal left
+        if point != name:
+            return
+        left -= 1
+        if left == 0 and _first(marker):
+            os.kill(os.getpid(), signal_number)
+
+    return passing
+
+
+def _first(marker: str) -> bool:
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _disarmed(point: str) -> None:
+    return None
+
+
+_setting = os.environ.get("DURABLE_FAILPOINT")
+#: Called at each point with its name.
+passing: Callable[[str], None] = _armed(_setting) if _setting else _disarmed

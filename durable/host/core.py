@@ -1,0 +1,74 @@
+"""`durable:core/core`: who the task is, and transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from durable.execution.run import Run
+from durable.execution.transaction import Transaction
+from durable.host.datetimes import Datetime, datetime_record
+from durable.journal.json_text import check_json
+from durable.wasm.traps import GuestTrap
+
+
+def task_id(run: Run) -> int:
+    return run.task.id
+
+
+def task_name(run: Run) -> str:
+    return run.task.name
+
+
+def task_data(run: Run) -> str:
+    return run.task.data
+
+
+def task_created_at(run: Run) -> Datetime:
+    return datetime_record(run.task.created_at)
+
+
+def transaction_enter(run: Run, label: str, is_db: bool) -> str | Coroutine[Any, Any, str | None] | None:
+    """The recorded result, or None: run the body now. Live, nothing has happened yet that could be recorded."""
+    if run.transaction is not None:
+        raise GuestTrap(f"transaction {label!r} was entered within transaction {run.transaction.label!r}")
+    if run.cursor.needs_page or run.tail.is_full:
+        return _enter_later(run, label, is_db)
+    return _enter(run, label, is_db)
+
+
+async def _enter_later(run: Run, label: str, is_db: bool) -> str | None:
+    await run.prepare()
+    return _enter(run, label, is_db)
+
+
+def _enter(run: Run, label: str, is_db: bool) -> str | None:
+    value = run.replay(label)
+    if value is None:
+        run.transaction = Transaction(label, is_db, run.new_log())
+    return value
+
+
+async def transaction_exit(run: Run, data: str) -> None:
+    """Record the result of the open transaction. A coroutine, because JSON is parsed recursively."""
+    transaction = run.transaction
+    if transaction is None:
+        raise GuestTrap("transaction-exit was called but no transaction is open")
+    try:
+        check_json(data)
+    except ValueError as error:
+        raise GuestTrap(f"the result of transaction {transaction.label!r} is not valid JSON: {error}") from None
+    run.transaction = None
+    run.append(transaction.label, data, str(transaction.log))
+
+
+FUNCTIONS = {
+    "durable:core/core": {
+        "task-id": task_id,
+        "task-name": task_name,
+        "task-data": task_data,
+        "task-created-at": task_created_at,
+        "transaction-enter": transaction_enter,
+        "transaction-exit": transaction_exit,
+    }
+}

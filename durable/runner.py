@@ -1,0 +1,80 @@
+"""Runs one task from the top until it is over, suspended, or taken away: `run(lease) → Outcome`."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from durable.execution.outcome import Exit, Outcome, Suspend
+from durable.execution.run import Run
+from durable.journal.cursor import BrokenJournal, Divergence
+from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
+from durable.journal.log_text import cut_log
+from durable.journal.part import TaskChange
+from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX, TaskState
+from durable.wasm.engine import EpochTicker
+from durable.wasm.fiber import Fiber, GuestLimits
+from durable.wasm.linker import Linker
+from durable.wasm.program import Program
+from durable.wasm.traps import GuestTrap
+from durable.wasm.values import Ok
+
+_log = logging.getLogger("durable.runner")
+_MAX_REASON_BYTES = 16_384
+
+
+class Runner:
+    """Runs tasks of one process: the linker, the ticker and the limits that all its guests share."""
+
+    def __init__(self, linker: Linker, ticker: EpochTicker, limits: GuestLimits) -> None:
+        self._linker = linker
+        self._ticker = ticker
+        self._limits = limits
+
+    async def run(self, run: Run, program: Program) -> Outcome:
+        """Run the guest. Raises Fenced and JournalUnavailable: then nothing is to be written for this run."""
+        fiber = Fiber(self._linker, self._ticker, run, self._limits)
+        run.on_progress = fiber.restart_cpu_clock
+        try:
+            outcome = _returned(await fiber.run(program))
+        except (Fenced, JournalUnavailable):
+            raise
+        except Exception as ended:
+            outcome = _ended(run, ended)
+        if outcome.state in (TaskState.COMPLETE, TaskState.FAILED) and run.transaction is not None:
+            # What an unfinished transaction printed is often the only trace of why the task failed.
+            run.tail.add_log(run.cursor.index, str(run.transaction.log))
+        return outcome
+
+
+def _returned(result: object) -> Outcome:
+    if isinstance(result, Ok):
+        return Outcome(TaskChange(TaskState.COMPLETE))
+    return failed("the workflow returned an error")
+
+
+def _ended(run: Run, ended: Exception) -> Outcome:
+    match ended:
+        case Exit(succeeded=True):
+            return Outcome(TaskChange(TaskState.COMPLETE))
+        case Exit():
+            return failed(f"the workflow exited with status {ended.status}")
+        case Suspend():
+            return Outcome(ended.change)
+        case Divergence() | BrokenJournal():
+            return _stopped(TaskState.QUARANTINED, str(ended))
+        case GuestTrap() | Unstorable():
+            return failed(str(ended))
+        case _:
+            _log.error("task %s met an error of the host", run.task.id, exc_info=ended)
+            text = "".join(traceback.format_exception(ended))
+            return _stopped(TaskState.FAILED, f"task panicked: {text}", CRASH_LOG_INDEX)
+
+
+def failed(reason: str) -> Outcome:
+    """The outcome of a task that cannot complete, for a reason that running it again would not change."""
+    return _stopped(TaskState.FAILED, reason)
+
+
+def _stopped(state: TaskState, reason: str, log_index: int = FAILURE_LOG_INDEX) -> Outcome:
+    return Outcome(TaskChange(state), cut_log(reason, _MAX_REASON_BYTES), log_index)

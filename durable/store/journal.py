@@ -1,0 +1,124 @@
+"""Journals in the database, for the worker that holds the leases of their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from durable.journal.faults import JournalUnavailable
+from durable.journal.part import JournalPart, TaskChange
+from durable.model import Event, Notification, TaskState
+from durable.store.problems import RETRYABLE, describe, journal_fault
+from durable.store.queries import load
+from durable.store.session import Connection, Session
+
+_QUERIES = load("journal")
+_ATTEMPTS = 5
+
+
+class JournalStore:
+    """Appends parts; one batch is one transaction. `worker_id` is that of the leases."""
+
+    def __init__(self, session: Session, worker_id: int) -> None:
+        self._session = session
+        self._worker_id = worker_id
+
+    async def append(self, parts: Sequence[JournalPart]) -> set[int]:
+        """Write the parts whose lease holds; the ids of their tasks.
+
+        Raises JournalUnavailable when it is unknown whether anything was written, Unstorable when nothing was, because
+        the database refuses a value.
+        """
+        parameters = _parameters(parts, self._worker_id)
+        suspended = [part.task_id for part in parts if _waits_for_notification(part.change)]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self._session.use() as connection:
+                    return await self._append(connection, parameters, suspended)
+            except RETRYABLE as error:
+                if attempt == _ATTEMPTS:
+                    raise journal_fault(error) from None
+            except psycopg.Error as error:
+                raise journal_fault(error) from None
+        raise AssertionError("unreachable")
+
+    async def _append(self, connection: Connection, parameters: dict[str, Any], suspended: list[int]) -> set[int]:
+        if not suspended:
+            cursor = await connection.execute(_QUERIES["append"], parameters, prepare=True)
+            return {row[0] for row in await cursor.fetchall()}
+        async with connection.transaction():
+            cursor = await connection.execute(_QUERIES["append"], parameters, prepare=True)
+            held = {row[0] for row in await cursor.fetchall()}
+            await connection.execute(_QUERIES["wake_notified"], {"task": suspended}, prepare=True)
+        return held
+
+
+class JournalReader:
+    """Reads for running tasks. Every failure is a JournalUnavailable: missing history is never empty history."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def events(self, task_id: int, first: int, limit: int) -> list[Event]:
+        rows = await self._fetch("events", {"task": task_id, "first": first, "limit": limit})
+        return [Event(*row) for row in rows]
+
+    async def notifications(self, task_id: int) -> list[Notification]:
+        return [Notification(*row) for row in await self._fetch("pending_notifications", {"task": task_id})]
+
+    async def task_state(self, task_id: int) -> TaskState | None:
+        if not -(2**63) <= task_id < 2**63:
+            return None
+        rows = await self._fetch("task_state", {"task": task_id})
+        return TaskState(rows[0][0]) if rows else None
+
+    async def notified(self, task_ids: Sequence[int]) -> list[int]:
+        """Which of the waiting tasks have a notification to take."""
+        return [row[0] for row in await self._fetch("notified_tasks", {"tasks": list(task_ids)})]
+
+    async def _fetch(self, query: str, parameters: dict[str, Any]) -> list[TupleRow]:
+        try:
+            async with self._session.use() as connection:
+                cursor = await connection.execute(_QUERIES[query], parameters, prepare=True)
+                return await cursor.fetchall()
+        except psycopg.Error as error:
+            raise JournalUnavailable(describe(error)) from None
+
+
+def _waits_for_notification(change: TaskChange | None) -> bool:
+    return change is not None and change.state is TaskState.SUSPENDED and change.wakes_on_notification
+
+
+def _parameters(parts: Sequence[JournalPart], worker_id: int) -> dict[str, Any]:
+    events = [(part.task_id, event) for part in parts for event in part.events]
+    logs = [(part.task_id, index, text) for part in parts for index, text in part.logs]
+    sent = [(part.task_id, message) for part in parts for message in part.sent]
+    taken = [(part.task_id, id_) for part in parts for id_ in part.taken]
+    changes = [(part.task_id, part.change) for part in parts if part.change is not None]
+    return {
+        "worker": worker_id,
+        "task": [part.task_id for part in parts],
+        "lease": [part.lease for part in parts],
+        "event_task": [task for task, _ in events],
+        "event_index": [event.index for _, event in events],
+        "event_label": [event.label for _, event in events],
+        "event_values": f"[{','.join([event.value for _, event in events])}]",
+        "log_task": [task for task, _, _ in logs],
+        "log_index": [index for _, index, _ in logs],
+        "log_message": [text for _, _, text in logs],
+        "taken_task": [task for task, _ in taken],
+        "taken_id": [id_ for _, id_ in taken],
+        "sent_task": [task for task, _ in sent],
+        "sent_target": [message.target for _, message in sent],
+        "sent_event": [message.event for _, message in sent],
+        "sent_data": [message.data for _, message in sent],
+        "change_task": [task for task, _ in changes],
+        "change_state": [change.state.value for _, change in changes],
+        "change_wakeup": [change.wakeup_at for _, change in changes],
+        "change_wakes": [change.wakes_on_notification for _, change in changes],
+        "change_wait_index": [change.wait_index for _, change in changes],
+        "change_wait_until": [change.wait_until for _, change in changes],
+    }

@@ -1,0 +1,137 @@
+"""Workers and leases in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from durable.model import ClaimedTask
+from durable.store.queries import load
+from durable.store.session import Session
+
+_QUERIES = load("lease")
+_SWEEP = load("sweep")
+_JOURNAL = load("journal")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Which process a worker is. `boot` names the kernel's boot and the pid namespace: pids compare within it only."""
+
+    host: str
+    boot: str
+    pid: int
+    pid_started: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A worker that may be dead: its heartbeat is too old, or it says it runs on this host."""
+
+    id: int
+    boot: str
+    pid: int
+    pid_started: int
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: tasks, the database's time, and the seconds until the next timer, when there is one."""
+
+    tasks: list[ClaimedTask]
+    now: float
+    next_timer: float | None
+
+
+class LeaseStore:
+    """Statements about workers and their leases. Raises JournalUnavailable and psycopg errors."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def register(self, identity: WorkerIdentity) -> int:
+        rows = await self._fetch(
+            _QUERIES["register_worker"],
+            {
+                "host": identity.host, "boot": identity.boot, "pid": identity.pid,
+                "pid_started": identity.pid_started, "version": identity.version,
+            },
+        )  # fmt: skip
+        return int(rows[0][0])
+
+    async def unregister(self, worker_id: int) -> None:
+        await self._execute(_QUERIES["unregister_worker"], {"worker": worker_id})
+
+    async def heartbeat(self, worker_id: int) -> float | None:
+        """Renew all leases; the database's time, or None when the worker's row is gone."""
+        rows = await self._fetch(_QUERIES["heartbeat"], {"worker": worker_id})
+        return float(rows[0][0]) if rows else None
+
+    async def claim(self, worker_id: int, limit: int) -> Claim:
+        """Take up to `limit` tasks. Raises psycopg's ForeignKeyViolation when the worker's row is gone."""
+        rows = await self._fetch(_QUERIES["claim"], {"worker": worker_id, "limit": limit})
+        now, next_timer = rows[0][:2]
+        tasks = [_claimed_task(row[2:]) for row in rows if row[2] is not None]
+        return Claim(tasks, now, next_timer)
+
+    async def release(self, worker_id: int, leases: Sequence[tuple[int, int]]) -> None:
+        """Hand tasks, as (id, lease), back to everybody."""
+        tasks, tokens = [task for task, _ in leases], [lease for _, lease in leases]
+        await self._execute(_QUERIES["release"], {"worker": worker_id, "task": tasks, "lease": tokens})
+
+    async def suspects(self, worker_id: int, boot: str, timeout: float) -> list[Suspect]:
+        rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
+        return [Suspect(*row) for row in rows]
+
+    async def reclaim(self, known_dead: Sequence[int], presumed_dead: Sequence[int], timeout: float, limit: int) -> int:
+        """Free up to `limit` tasks of dead workers, forget the workers that have none left; the number freed."""
+        async with self._session.use() as connection, connection.transaction():
+            cursor = await connection.execute(
+                _QUERIES["reclaim"],
+                {
+                    "known_dead": list(known_dead), "presumed_dead": list(presumed_dead),
+                    "timeout": timeout, "limit": limit,
+                },
+            )  # fmt: skip
+            row = await cursor.fetchone()
+            assert row is not None
+            await connection.execute(_QUERIES["forget_dead_workers"], {"dead": row[1]})
+        return int(row[0])
+
+    async def wake_waiting(self, task_ids: Sequence[int]) -> None:
+        await self._execute(_JOURNAL["wake_waiting"], {"tasks": list(task_ids)})
+
+    async def wake_all_waiting(self) -> None:
+        await self._execute(_JOURNAL["wake_all_waiting"], {})
+
+    async def delete_ended_tasks(self, age: float, limit: int) -> int:
+        return await self._execute(_SWEEP["delete_ended_tasks"], {"age": age, "limit": limit})
+
+    async def delete_unused_programs(self, ttl: float) -> int:
+        return await self._execute(_SWEEP["delete_unused_programs"], {"ttl": ttl})
+
+    async def program_hash(self, program_id: int) -> str:
+        return str((await self._fetch(_SWEEP["program_hash"], {"program": program_id}))[0][0])
+
+    async def program_bytes(self, program_id: int) -> bytes:
+        return bytes((await self._fetch(_SWEEP["program_bytes"], {"program": program_id}))[0][0])
+
+    async def _execute(self, statement: str, parameters: dict[str, Any]) -> int:
+        async with self._session.use() as connection:
+            cursor = await connection.execute(statement, parameters, prepare=True)
+            return cursor.rowcount
+
+    async def _fetch(self, statement: str, parameters: dict[str, Any]) -> list[TupleRow]:
+        async with self._session.use() as connection:
+            cursor = await connection.execute(statement, parameters, prepare=True)
+            return await cursor.fetchall()
+
+
+def _claimed_task(row: Sequence[Any]) -> ClaimedTask:
+    id_, name, data, created_at, program_id, lease, wait_index, wait_until, events = row
+    return ClaimedTask(id_, name, data, created_at, program_id, lease, events or 0, wait_index, wait_until)

@@ -1,0 +1,107 @@
+-- Writing and reading journals for the worker that holds the leases.
+
+-- name: append
+-- The journal entries of many tasks in one statement. Every part is written only while its lease holds: `locked` waits
+-- for whoever has the row and reads it as it is then, `held` compares, and everything else joins `held`.
+-- Rows are locked in the order of their ids, together with the tasks that are notified, so that two appends, or an
+-- append and a notification, never wait for each other in a circle.
+WITH part AS (
+    SELECT * FROM unnest(%(task)b::bigint[], %(lease)b::bigint[]) AS p (id, lease)
+), locked AS MATERIALIZED (
+    SELECT t.id, t.lease, t.state, t.running_on FROM durable.task AS t
+    WHERE t.id = ANY (%(task)b::bigint[])
+    ORDER BY t.id FOR NO KEY UPDATE
+), held AS MATERIALIZED (
+    SELECT locked.id FROM locked JOIN part USING (id, lease)
+    WHERE locked.state = 'active' AND locked.running_on = %(worker)s
+), event AS (
+    INSERT INTO durable.event (task_id, index, label, value)
+    SELECT e.task_id, e.index, e.label, e.value::jsonb
+    FROM ROWS FROM (
+        unnest(%(event_task)b::bigint[], %(event_index)b::int[], %(event_label)b::text[]),
+        -- all values in one JSON array: each stays the text it was, and nothing has to be quoted
+        json_array_elements(%(event_values)s::json)
+    ) AS e (task_id, index, label, value)
+    JOIN held ON held.id = e.task_id
+), log AS (
+    INSERT INTO durable.log (task_id, index, message)
+    SELECT l.task_id, l.index, l.message
+    FROM unnest(%(log_task)b::bigint[], %(log_index)b::int[], %(log_message)b::text[]) AS l (task_id, index, message)
+    JOIN held ON held.id = l.task_id
+    -- a task that was released from quarantine has printed some of it before
+    ON CONFLICT (task_id, index) DO UPDATE SET message = excluded.message
+), taken AS (
+    DELETE FROM durable.notification AS n
+    USING unnest(%(taken_task)b::bigint[], %(taken_id)b::bigint[]) AS k (task_id, id)
+    JOIN held ON held.id = k.task_id
+    WHERE n.task_id = k.task_id AND n.id = k.id
+), sent AS (
+    INSERT INTO durable.notification (task_id, event, data)
+    SELECT s.target, s.event, s.data::jsonb
+    FROM unnest(%(sent_task)b::bigint[], %(sent_target)b::bigint[], %(sent_event)b::text[], %(sent_data)b::text[])
+        WITH ORDINALITY AS s (task_id, target, event, data, position)
+    JOIN held ON held.id = s.task_id
+    JOIN durable.task AS target ON target.id = s.target   -- one that was deleted meanwhile hears nothing
+    ORDER BY s.position
+), changed AS (
+    UPDATE durable.task AS t
+    SET state = c.state::durable.task_state,
+        running_on = CASE WHEN c.state = 'active' THEN t.running_on END,
+        completed_at = CASE WHEN c.state IN ('complete', 'failed') THEN durable.now() END,
+        wakeup_at = 'epoch'::timestamptz + c.wakeup_at * interval '1 microsecond',
+        wakes_on_notification = c.wakes_on_notification,
+        wait_index = c.wait_index,
+        wait_until = 'epoch'::timestamptz + c.wait_until * interval '1 microsecond'
+    FROM unnest(
+        %(change_task)b::bigint[], %(change_state)b::text[], %(change_wakeup)b::bigint[], %(change_wakes)b::bool[],
+        %(change_wait_index)b::int[], %(change_wait_until)b::bigint[]
+    ) AS c (id, state, wakeup_at, wakes_on_notification, wait_index, wait_until)
+    JOIN held USING (id)
+    WHERE t.id = c.id
+)
+SELECT id FROM held;
+
+-- name: wake_notified
+-- A task that was suspended in this transaction may have been notified after it last looked. This statement has a
+-- snapshot of its own, taken while the row is locked, so it sees what the sender's trigger could not act on.
+UPDATE durable.task AS t SET state = 'ready', wakeup_at = NULL
+WHERE t.id = ANY (%(task)s::bigint[]) AND t.state = 'suspended' AND t.wakes_on_notification
+  AND EXISTS (SELECT 1 FROM durable.notification AS n WHERE n.task_id = t.id);
+
+-- name: wake_waiting
+-- Tasks that were hinted at: one whose notification committed while it was being suspended is still asleep.
+UPDATE durable.task SET state = 'ready', wakeup_at = NULL
+WHERE id IN (
+    SELECT t.id FROM durable.task AS t
+    WHERE t.id = ANY (%(tasks)s::bigint[]) AND t.state = 'suspended' AND t.wakes_on_notification
+      AND EXISTS (SELECT 1 FROM durable.notification AS n WHERE n.task_id = t.id)
+    ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
+);
+
+-- name: wake_all_waiting
+-- The same without a hint, for the sweep: hints may all be lost.
+UPDATE durable.task SET state = 'ready', wakeup_at = NULL
+WHERE id IN (
+    SELECT t.id FROM durable.task AS t
+    WHERE t.id IN (SELECT DISTINCT n.task_id FROM durable.notification AS n)
+      AND t.state = 'suspended' AND t.wakes_on_notification
+    ORDER BY t.id LIMIT 1000 FOR NO KEY UPDATE OF t SKIP LOCKED
+);
+
+-- name: events
+-- One page of a journal.
+SELECT index, label, value::text FROM durable.event
+WHERE task_id = %(task)s AND index >= %(first)s ORDER BY index LIMIT %(limit)s;
+
+-- name: pending_notifications
+-- What a task can take now, the oldest first.
+SELECT id, created_at, event, data::text FROM durable.notification
+WHERE task_id = %(task)s ORDER BY id LIMIT 200;
+
+-- name: notified_tasks
+-- Which of the waiting tasks have something to look at: the poll behind NOTIFY.
+SELECT DISTINCT task_id FROM durable.notification WHERE task_id = ANY (%(tasks)s::bigint[]);
+
+-- name: task_state
+-- Whether a task can still be notified.
+SELECT state FROM durable.task WHERE id = %(task)s;

@@ -1,0 +1,84 @@
+-- Workers, claims and leases.
+
+-- name: register_worker
+-- A worker begins to live with its row, and its heartbeat counts from here.
+INSERT INTO durable.worker (host, boot, pid, pid_started, version)
+VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(version)s) RETURNING id;
+
+-- name: heartbeat
+-- One row renews all leases of the worker. No row: the worker was presumed dead and its tasks are others'.
+UPDATE durable.worker SET heartbeat_at = durable.now() WHERE id = %(worker)s
+RETURNING extract(epoch FROM durable.now())::float8;
+
+-- name: unregister_worker
+-- After a drain: it has no tasks any more.
+DELETE FROM durable.worker WHERE id = %(worker)s;
+
+-- name: claim
+-- Takes ready tasks and suspended ones that are due, as many as the worker has room for. Answers always with at least
+-- one row, which tells the time and the seconds until the next timer. MATERIALIZED: without it the planner may lock,
+-- and claim, more rows than the limit.
+WITH due AS MATERIALIZED (
+    SELECT id FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
+    ORDER BY wakeup_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+), ready AS MATERIALIZED (
+    SELECT id FROM durable.task WHERE state = 'ready'
+    ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE durable.task AS t SET state = 'active', running_on = %(worker)s, lease = t.lease + 1, wakeup_at = NULL
+    FROM (SELECT id FROM due UNION ALL SELECT id FROM ready LIMIT %(limit)s) AS chosen
+    WHERE t.id = chosen.id
+    RETURNING t.id, t.name, t.data::text AS data, t.created_at, t.wasm, t.lease, t.wait_index,
+        (extract(epoch FROM t.wait_until) * 1000000)::bigint AS wait_until,
+        (SELECT e.index + 1 FROM durable.event AS e WHERE e.task_id = t.id ORDER BY e.index DESC LIMIT 1) AS events
+), moment AS (
+    SELECT extract(epoch FROM durable.now())::float8 AS now,
+        extract(epoch FROM (
+            SELECT min(wakeup_at) FROM durable.task WHERE state = 'suspended' AND wakeup_at > durable.now()
+        ) - durable.now())::float8 AS next_timer
+)
+SELECT moment.now, moment.next_timer, claimed.* FROM moment LEFT JOIN claimed ON true ORDER BY claimed.id;
+
+-- name: release
+-- Hand tasks back after their last code stopped. Only while their leases hold.
+WITH part AS (
+    SELECT * FROM unnest(%(task)s::bigint[], %(lease)s::bigint[]) AS p (id, lease)
+), held AS MATERIALIZED (
+    SELECT t.id FROM durable.task AS t JOIN part USING (id, lease)
+    WHERE t.state = 'active' AND t.running_on = %(worker)s
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE durable.task AS t SET state = 'ready', running_on = NULL FROM held WHERE t.id = held.id;
+
+-- name: dead_workers
+-- Workers whose lease is over, and workers of this host whose process is known to be gone.
+SELECT id, boot, pid, pid_started, heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) AS expired
+FROM durable.worker
+WHERE id <> %(worker)s
+  AND (heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) OR (boot = %(boot)s AND boot <> ''));
+
+-- name: reclaim
+-- Take the tasks of dead workers back, a bounded batch at a time, and delete a worker once it has none left. A task
+-- whose row is locked just now is left for the next time. The heartbeat is looked at again, under the lock: a worker
+-- that was presumed dead because of its heartbeat may have come back.
+WITH dead AS MATERIALIZED (
+    SELECT id FROM durable.worker
+    WHERE id = ANY (%(known_dead)s::bigint[])
+       OR (id = ANY (%(presumed_dead)s::bigint[])
+           AND heartbeat_at < durable.now() - make_interval(secs => %(timeout)s))
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), orphan AS MATERIALIZED (
+    SELECT t.id FROM durable.task AS t JOIN dead ON t.running_on = dead.id
+    WHERE t.state = 'active'
+    ORDER BY t.id LIMIT %(limit)s FOR NO KEY UPDATE OF t SKIP LOCKED
+), freed AS (
+    UPDATE durable.task AS t SET state = 'ready', running_on = NULL FROM orphan WHERE t.id = orphan.id
+    RETURNING t.id
+)
+SELECT (SELECT count(*) FROM freed) AS reclaimed, (SELECT coalesce(array_agg(id), '{}') FROM dead) AS dead;
+
+-- name: forget_dead_workers
+-- A dead worker's row goes once it has no task left.
+DELETE FROM durable.worker AS w
+WHERE w.id = ANY (%(dead)s::bigint[])
+  AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active');

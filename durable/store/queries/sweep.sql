@@ -1,0 +1,26 @@
+-- Retention.
+
+-- name: delete_ended_tasks
+-- Ended tasks go with their journal, log and notifications, a bounded batch at a time.
+DELETE FROM durable.task WHERE id IN (
+    SELECT id FROM durable.task
+    WHERE completed_at < durable.now() - make_interval(secs => %(age)s) AND state IN ('complete', 'failed', 'cancelled')
+    ORDER BY completed_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+);
+
+-- name: delete_unused_programs
+-- Programs that no task uses any more. A launch renews last_used, and so locks the row, before it refers to it.
+DELETE FROM durable.wasm AS w WHERE w.id IN (
+    SELECT u.id FROM durable.wasm AS u
+    WHERE u.last_used < durable.now() - make_interval(secs => %(ttl)s)
+      AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.wasm = u.id)
+    ORDER BY u.last_used LIMIT 100 FOR UPDATE SKIP LOCKED
+);
+
+-- name: program_hash
+-- Enough to find a compiled program in the cache.
+SELECT encode(hash, 'hex') FROM durable.wasm WHERE id = %(program)s;
+
+-- name: program_bytes
+-- Only needed to compile.
+SELECT wasm FROM durable.wasm WHERE id = %(program)s;

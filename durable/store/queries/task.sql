@@ -1,0 +1,40 @@
+-- Tasks, as a client launches and sees them. What workers do with tasks is in claim.sql and its neighbours.
+
+-- name: launch
+-- The row of the program is locked, so that the clean-up of unused programs cannot delete it between the look and the
+-- insert; a foreign key violation would abort the transaction of the application that launches. No row: no program.
+WITH program AS (SELECT id FROM durable.wasm WHERE id = %(program_id)s::bigint FOR KEY SHARE)
+INSERT INTO durable.task (name, wasm, data)
+SELECT %(name)s::text, program.id, %(data)s::text::jsonb FROM program
+RETURNING id;
+
+-- name: launch_many
+-- One statement however many tasks. The defaults of an INSERT are evaluated after the ORDER BY of its SELECT, so ids
+-- ascend in the order given.
+WITH program AS (SELECT id FROM durable.wasm WHERE id = %(program_id)s::bigint FOR KEY SHARE)
+INSERT INTO durable.task (name, wasm, data)
+SELECT new.name, program.id, new.data::jsonb
+FROM unnest(%(names)s::text[], %(data)s::text[]) WITH ORDINALITY AS new (name, data, position), program
+ORDER BY new.position
+RETURNING id;
+
+-- name: get
+-- The columns of durable.model.Task, in its order.
+SELECT task.id, task.name, task.state::text, program.name, encode(program.hash, 'hex'), task.data::text,
+       task.running_on, task.created_at, task.completed_at, task.wakeup_at, task.lease
+FROM durable.task JOIN durable.wasm AS program ON program.id = task.wasm
+WHERE task.id = %(task_id)s::bigint;
+
+-- name: list
+-- The newest first, since these are what somebody looks for.
+SELECT task.id, task.name, task.state::text, program.name, encode(program.hash, 'hex'), task.data::text,
+       task.running_on, task.created_at, task.completed_at, task.wakeup_at, task.lease
+FROM durable.task JOIN durable.wasm AS program ON program.id = task.wasm
+WHERE (%(state)s::text IS NULL OR task.state = %(state)s::text::durable.task_state)
+  AND (%(name_pattern)s::text IS NULL OR task.name LIKE %(name_pattern)s::text)
+ORDER BY task.id DESC
+LIMIT %(limit)s::bigint;
+
+-- name: state
+-- All that a wait needs to know; it is asked once per poll, so it reads one small row.
+SELECT state::text FROM durable.task WHERE id = %(task_id)s::bigint;

@@ -1,0 +1,91 @@
+"""One database connection of a worker, opened when it is needed and again after it broke."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from durable.errors import DatabaseUnavailable
+from durable.journal.faults import JournalUnavailable
+from durable.store.problems import describe
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+_SETTINGS = """
+SELECT set_config('idle_in_transaction_session_timeout', %s, false), set_config('lock_timeout', %s, false),
+       set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false)
+"""
+
+
+class Session:
+    """Hands its one connection to one caller at a time, in the order of asking.
+
+    `timeout` bounds every use, in seconds: a network that has gone deaf must not hold a worker past its lease.
+    `idle_in_transaction` (seconds) frees the locks of a process that is stopped within a transaction.
+    """
+
+    def __init__(self, url: str, name: str, *, timeout: float, idle_in_transaction: float) -> None:
+        self._url = url
+        self._name = name
+        self._timeout = timeout
+        self._idle_in_transaction = idle_in_transaction
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection, in autocommit mode.
+
+        Raises JournalUnavailable when it cannot be opened or breaks; errors of statements pass as they are, after
+        which the connection is good for the next caller.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    yield await self._open()
+            except TimeoutError:
+                await self.close()
+                raise JournalUnavailable(f"the database did not answer within {self._timeout:g} s") from None
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if self._connection is None or self._connection.closed:
+                    await self.close()
+                    raise JournalUnavailable(describe(error)) from None
+                raise
+            except BaseException:
+                # Cancelled in the middle of a statement: nobody knows what the connection will answer next.
+                if self._connection is not None and self._connection.pgconn.transaction_status != 0:
+                    await self.close()
+                raise
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _connect(self) -> Connection:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
+            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+        )  # fmt: skip
+        milliseconds = (f"{seconds * 1000:.0f}" for seconds in (self._idle_in_transaction, self._timeout / 2))
+        await connection.execute(_SETTINGS, tuple(milliseconds))
+        return connection
+
+
+async def check_reachable(session: Session) -> None:
+    """Raises DatabaseUnavailable, in words for an operator, when there is no way to the database."""
+    try:
+        async with session.use() as connection:
+            await connection.execute("SELECT 1")
+    except (JournalUnavailable, psycopg.Error) as error:
+        raise DatabaseUnavailable(f"the database cannot be reached: {error}") from None

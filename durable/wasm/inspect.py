@@ -1,0 +1,98 @@
+"""Whether a component can run on this host, told before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import wasmtime
+from wasmtime import component as wc
+
+from durable.errors import InvalidComponent
+from durable.wasm.engine import new_engine
+from durable.wasm.signatures import imported_functions
+from durable.wasm.world import World, world_bytes
+
+_MAGIC = b"\0asm"
+_MODULE_LAYER = b"\x01\x00\x00\x00"
+RUN_INTERFACE = "wasi:cli/run@0.2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a component needs and offers. `missing` says what the host does not provide, one sentence each."""
+
+    imports: list[str]
+    missing: list[str]
+    exports_run: bool
+
+    def require_runnable(self) -> None:
+        """Raise InvalidComponent unless the host can run the component."""
+        if self.missing:
+            raise InvalidComponent("the component imports what this host does not provide: " + "; ".join(self.missing))
+        if not self.exports_run:
+            raise InvalidComponent(
+                f"the component does not export {RUN_INTERFACE}; build it as a command (a program with a main function)"
+            )
+
+
+def check_header(wasm: bytes) -> None:
+    """Raise InvalidComponent for bytes that are no component at all. Needs no engine."""
+    if not wasm.startswith(_MAGIC):
+        raise InvalidComponent("this is not a WebAssembly component (it does not start with the wasm magic number)")
+    if wasm[4:8] == _MODULE_LAYER:
+        raise InvalidComponent(
+            "expected a WASM component but got a WASM module instead\n"
+            "build with `--target wasm32-wasip2`, or turn the module into a component with `wasm-tools component new`"
+        )
+
+
+def compile_component(engine: wasmtime.Engine, wasm: bytes) -> wc.Component:
+    """Compile to machine code. Raises InvalidComponent with wasmtime's reason."""
+    check_header(wasm)
+    try:
+        return wc.Component(engine, wasm)
+    except wasmtime.WasmtimeError as error:
+        reason = " ".join(str(error).split())[:500]
+        raise InvalidComponent(f"this is not a valid WebAssembly component: {reason}") from None
+
+
+def inspect_component(component: wc.Component, engine: wasmtime.Engine, world: World) -> Inspection:
+    """Compare what a compiled component imports with what the host provides, name by name and type by type."""
+    imports = imported_functions(component, engine)
+    missing = [text for name, functions in imports.items() for text in _missing(name, functions, world)]
+    return Inspection(sorted(imports), missing, find_run(component) is not None)
+
+
+def find_run(component: wc.Component) -> wc.ExportIndex | None:
+    """The function `run` of `wasi:cli/run`, in any 0.2 version."""
+    interface = component.get_export_index(RUN_INTERFACE)
+    return None if interface is None else component.get_export_index("run", interface)
+
+
+def inspect(wasm: bytes) -> Inspection:
+    """Inspect the bytes of a component. Raises InvalidComponent when they are none. Takes the time of a compilation."""
+    check_header(wasm)
+    engine, world = _inspection_engine()
+    return inspect_component(compile_component(engine, wasm), engine, world)
+
+
+@cache
+def _inspection_engine() -> tuple[wasmtime.Engine, World]:
+    engine = new_engine()
+    return engine, World(wc.Component(engine, world_bytes()), engine)
+
+
+def _missing(name: str, functions: dict[str, str], world: World) -> list[str]:
+    interface = world.provides(name)
+    if interface is None:
+        # An interface of types only needs nothing of the host.
+        return [name] if functions else []
+    problems = []
+    for function, wanted in functions.items():
+        given = interface.signatures.get(function)
+        if given is None:
+            problems.append(f"{name} function {function}")
+        elif given != wanted:
+            problems.append(f"{name} function {function} as {wanted} (the host has {given})")
+    return problems

@@ -1,0 +1,77 @@
+"""What a guest may import: the types of `durable/wit`, read from the component that is built of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+
+import wasmtime
+from wasmtime import component as wc
+
+from durable.wasm.signatures import ResourceNames, base_name, function_signature
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface of the host: function types, their signatures, and its resources by their number."""
+
+    name: str
+    functions: dict[str, wc.FuncType] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=dict)
+
+
+class World:
+    """All interfaces of the host. Resource types are numbered once for the whole world."""
+
+    def __init__(self, component: wc.Component, engine: wasmtime.Engine) -> None:
+        self._resource_types: list[wc.ResourceType] = []
+        # Signatures and types stay valid only as long as the component they were read from.
+        self._component = component
+        names = ResourceNames()
+        self.interfaces = {
+            name: self._interface(name, extern.ty, engine, names)
+            for name, extern in component.type.imports(engine).items()
+        }
+        self._by_base_name = {base_name(name): name for name in self.interfaces}
+
+    def resource_id(self, ty: wc.ResourceType) -> int:
+        """The number of a resource type, the same for all interfaces that use the type."""
+        for number, known in enumerate(self._resource_types):
+            if known == ty:
+                return number
+        self._resource_types.append(ty)
+        return len(self._resource_types) - 1
+
+    def provides(self, imported: str) -> Interface | None:
+        """The interface that satisfies an import, by the rule of semver-compatible versions, or None."""
+        name = self._by_base_name.get(base_name(imported))
+        if name is None or _track(name) != _track(imported):
+            return None
+        return self.interfaces[name]
+
+    def _interface(self, name: str, item: object, engine: wasmtime.Engine, names: ResourceNames) -> Interface:
+        if not isinstance(item, wc.ComponentInstanceType):
+            raise TypeError(f"{name} of the host world is not an interface")
+        interface = Interface(name)
+        for export_name, extern in item.exports(engine).items():
+            ty = extern.ty
+            if isinstance(ty, wc.ResourceType):
+                names.learn(ty, f"{base_name(name)}.{export_name}")
+                interface.resources[export_name] = self.resource_id(ty)
+            elif isinstance(ty, wc.FuncType):
+                interface.functions[export_name] = ty
+                interface.signatures[export_name] = function_signature(ty, names)
+        return interface
+
+
+def _track(interface: str) -> str:
+    """Versions on one track are compatible: the major version, or the minor one before 1.0 (semver.org, rule 4)."""
+    version = interface.partition("@")[2]
+    major, minor, *_ = *version.split("."), "", ""
+    return major if major != "0" else f"0.{minor}"
+
+
+def world_bytes() -> bytes:
+    """The component that imports every interface of the host (built of `durable/wit` by `make guests`)."""
+    return (resources.files("durable") / "wit" / "host.wasm").read_bytes()

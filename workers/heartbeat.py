@@ -1,0 +1,58 @@
+"""Renews the leases of a worker, and knows until when the worker may believe in them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import psycopg
+
+from durable.config import Config
+from durable.journal.faults import JournalUnavailable
+from durable.store.leases import LeaseStore
+from durable.timing import DatabaseClock
+
+_log = logging.getLogger("durable.heartbeat")
+
+
+class LeaseLost(Exception):
+    """The worker was presumed dead, or has to presume that it was: its leases are over."""
+
+
+class Heartbeat:
+    """Runs as one asyncio task; ends by raising LeaseLost.
+
+    A worker believes in its leases until its last successful heartbeat + heartbeat_timeout - margin, by its own
+    monotonic clock, counted from before the heartbeat was sent.
+    """
+
+    def __init__(self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock) -> None:
+        self._config = config
+        self._store = store
+        self._worker_id = worker_id
+        self._clock = clock
+        self._believes = config.heartbeat_timeout * 0.9
+        self.trusted_until = time.monotonic() + self._believes
+
+    async def run(self) -> None:
+        interval = self._config.heartbeat_interval
+        while True:
+            renewed = await self._beat()
+            pause = interval if renewed else min(interval / 4, 1.0)
+            await asyncio.sleep(min(pause, max(self.trusted_until - time.monotonic(), 0.0)))
+            if time.monotonic() >= self.trusted_until:
+                raise LeaseLost("no heartbeat reached the database for too long")
+
+    async def _beat(self) -> bool:
+        sent = time.monotonic()
+        try:
+            now = await self._store.heartbeat(self._worker_id)
+        except (JournalUnavailable, psycopg.Error) as error:
+            _log.warning("the heartbeat did not reach the database: %s", error)
+            return False
+        if now is None:
+            raise LeaseLost("the worker was presumed dead and its tasks were taken back")
+        self._clock.learn(now)
+        self.trusted_until = sent + self._believes
+        return True

@@ -1,0 +1,54 @@
+"""LISTEN: hints that make a worker look earlier than its poll would. Losing all of them loses nothing but time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+
+import psycopg
+
+_log = logging.getLogger("durable.listener")
+_RECONNECT_AFTER = 1.0
+
+
+class Listener:
+    """Runs as one asyncio task. `on_task` is called when tasks may be ready, `on_notification` with a task's id.
+
+    After a new connection both kinds of hint may have been missed, so `on_task` is called then, too.
+    """
+
+    def __init__(self, url: str, on_task: Callable[[], None], on_notification: Callable[[int], None]) -> None:
+        self._url = url
+        self._on_task = on_task
+        self._on_notification = on_notification
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                _log.debug("listening ended (%s); the poll goes on", error)
+            await asyncio.sleep(_RECONNECT_AFTER)
+
+    async def _listen(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, application_name="durable listener",
+            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+        )  # fmt: skip
+        async with connection:
+            await connection.execute('LISTEN "durable:task"')
+            await connection.execute('LISTEN "durable:notification"')
+            self._on_task()
+            async for notify in connection.notifies():
+                self._pass_on(notify.channel, notify.payload)
+
+    def _pass_on(self, channel: str, payload: str) -> None:
+        if channel == "durable:task":
+            self._on_task()
+            return
+        try:
+            self._on_notification(int(json.loads(payload)["task_id"]))
+        except (ValueError, KeyError, TypeError):
+            _log.debug("ignored a hint that is none: %.100s", payload)

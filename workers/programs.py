@@ -1,0 +1,72 @@
+"""The programs of a worker's tasks, compiled: in memory, else from the cache folder, else from the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+import psycopg
+import wasmtime
+from wasmtime import component as wc
+
+from durable.errors import InvalidComponent
+from durable.journal.faults import JournalUnavailable
+from durable.store.leases import LeaseStore
+from durable.store.problems import describe
+from durable.wasm.cache import ComponentCache
+from durable.wasm.inspect import compile_component
+from durable.wasm.program import Program
+from durable.wasm.world import World
+
+_KEPT = 256
+
+
+class Programs:
+    """Loads each program once, however many tasks ask at the same time."""
+
+    def __init__(
+        self, engine: wasmtime.Engine, world: World, cache: ComponentCache, store: LeaseStore, max_compilations: int
+    ) -> None:
+        self._engine = engine
+        self._world = world
+        self._cache = cache
+        self._store = store
+        self._compilations = asyncio.Semaphore(max_compilations)
+        self._loaded: OrderedDict[int, asyncio.Task[Program]] = OrderedDict()
+
+    async def load(self, program_id: int) -> Program:
+        """Raises InvalidComponent when this host cannot run the program, JournalUnavailable when it cannot be read."""
+        loading = self._loaded.get(program_id)
+        if loading is None:
+            loading = asyncio.create_task(self._load(program_id), name=f"program {program_id}")
+            self._loaded[program_id] = loading
+            self._forget_oldest()
+        self._loaded.move_to_end(program_id)
+        try:
+            # A task that is stopped while it waits does not stop the loading for the others.
+            return await asyncio.shield(loading)
+        except JournalUnavailable:
+            self._loaded.pop(program_id, None)
+            raise
+
+    def _forget_oldest(self) -> None:
+        while len(self._loaded) > _KEPT:
+            self._loaded.popitem(last=False)
+
+    async def _load(self, program_id: int) -> Program:
+        try:
+            program_hash = await self._store.program_hash(program_id)
+            async with self._compilations:
+                component = await asyncio.to_thread(self._cache.find, program_hash)
+                if component is None:
+                    component = await self._compile(program_id, program_hash)
+        except psycopg.Error as error:
+            raise JournalUnavailable(describe(error)) from None
+        return Program(component, self._engine, self._world)
+
+    async def _compile(self, program_id: int, program_hash: str) -> wc.Component:
+        wasm = await self._store.program_bytes(program_id)
+        return await asyncio.to_thread(self._cache.load, program_hash, lambda: compile_component(self._engine, wasm))
+
+
+__all__ = ["InvalidComponent", "Programs"]

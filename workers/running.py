@@ -1,0 +1,142 @@
+"""The tasks that a worker runs now: each an asyncio task that ends with one terminal write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from durable.config import Config
+from durable.errors import InvalidComponent
+from durable.execution.group_commit import GroupCommit
+from durable.execution.outcome import Outcome
+from durable.execution.run import JournalReader, Run
+from durable.execution.tail import Tail, lost_lease
+from durable.failpoints import passing
+from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
+from durable.model import ClaimedTask, TaskState
+from durable.runner import Runner, failed
+from durable.timing import DatabaseClock
+from workers.programs import Programs
+
+_log = logging.getLogger("durable.worker")
+
+
+class RunningTasks:
+    """Starts claimed tasks, stops them, and keeps what has to be handed back.
+
+    `put_back` holds (task, lease) of tasks whose code has stopped and which somebody else should go on with.
+    """
+
+    def __init__(
+        self, config: Config, runner: Runner, programs: Programs, writer: GroupCommit, reader: JournalReader,
+        clock: DatabaseClock, on_free: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._runner = runner
+        self._programs = programs
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._on_free = on_free
+        self._runs: dict[int, Run] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self.put_back: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, task: ClaimedTask) -> None:
+        tail = Tail(task.id, task.lease, self._writer)
+        run = Run(task, self._config, tail, self._clock, self._reader)
+        self._runs[task.id] = run
+        self._tasks[task.id] = asyncio.create_task(self._run(run), name=f"task {task.id}")
+
+    def hint(self, task_id: int) -> bool:
+        """A notification for a task arrived; False when the task does not run here."""
+        run = self._runs.get(task_id)
+        if run is None:
+            return False
+        run.inbox.hint()
+        return True
+
+    def waiting(self) -> list[int]:
+        """Ids of the tasks that wait for a notification in memory."""
+        return [task_id for task_id, run in self._runs.items() if run.inbox.waiting]
+
+    async def stop(self) -> None:
+        """Drop all guests where they stand and write their tails; they are then in `put_back`."""
+        await _cancel_all(list(self._tasks.values()))
+
+    async def abandon(self) -> None:
+        """The leases are over: drop all guests and write nothing."""
+        for run in self._runs.values():
+            run.tail.break_off(lost_lease())
+        await _cancel_all(list(self._tasks.values()))
+        self.put_back.clear()
+
+    async def _run(self, run: Run) -> None:
+        try:
+            await self._run_to_end(run)
+        except Fenced:
+            _log.warning("task %s is another worker's now; dropped it", run.task.id, extra={"task_id": run.task.id})
+        except JournalUnavailable as error:
+            _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
+            self._put_back(run)
+        except asyncio.CancelledError:
+            await self._write_tail(run)
+        finally:
+            del self._runs[run.task.id], self._tasks[run.task.id]
+            self._on_free()
+
+    async def _run_to_end(self, run: Run) -> None:
+        try:
+            outcome = await self._runner.run(run, await self._programs.load(run.task.program_id))
+        except InvalidComponent as error:
+            outcome = failed(str(error))
+        try:
+            await _finish(run.tail, outcome)
+        except Unstorable as error:
+            # What is refused is gone, but the failure itself can be told, through a tail of its own.
+            await _finish(Tail(run.task.id, run.task.lease, self._writer), failed(str(error)))
+        _tell(run, outcome)
+
+    async def _write_tail(self, run: Run) -> None:
+        """Stopped from outside, for a drain: nothing recorded so far needs to be done again by the next owner."""
+        try:
+            await run.tail.durable()
+        except Fenced:
+            return
+        except (JournalUnavailable, Unstorable) as error:
+            _log.info("task %s is put back without its last events: %s", run.task.id, error)
+        self._put_back(run)
+
+    def _put_back(self, run: Run) -> None:
+        self.put_back.append((run.task.id, run.task.lease))
+
+
+async def _finish(tail: Tail, outcome: Outcome) -> None:
+    if outcome.reason is not None and outcome.log_index is not None:
+        tail.add_log(outcome.log_index, outcome.reason)
+    tail.change(outcome.change)
+    passing("suspend.before" if outcome.state is TaskState.SUSPENDED else "finish.before")
+    await tail.durable()
+    passing("finish.done")
+
+
+def _tell(run: Run, outcome: Outcome) -> None:
+    if outcome.state is TaskState.QUARANTINED:
+        _log.error("task %s is quarantined: %s", run.task.id, outcome.reason, extra={"task_id": run.task.id})
+    elif outcome.state is TaskState.FAILED:
+        _log.info("task %s failed: %s", run.task.id, _first_line(outcome.reason), extra={"task_id": run.task.id})
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+async def _cancel_all(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

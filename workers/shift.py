@@ -1,0 +1,151 @@
+"""One registration of a worker: from its row in `durable.worker` until it is drained or its leases are over.
+
+A worker that was presumed dead begins a new shift under a new id; nothing of the old one is used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+import psycopg
+
+from durable.config import Config
+from durable.execution.group_commit import GroupCommit
+from durable.failpoints import passing
+from durable.journal.faults import JournalUnavailable
+from durable.runner import Runner
+from durable.store.journal import JournalReader, JournalStore
+from durable.store.leases import LeaseStore, WorkerIdentity
+from durable.store.problems import describe
+from durable.timing import DatabaseClock
+from workers.claims import ClaimLoop
+from workers.heartbeat import Heartbeat, LeaseLost
+from workers.listener import Listener
+from workers.programs import Programs
+from workers.running import RunningTasks
+from workers.sessions import Sessions
+from workers.sweeper import Sweeper
+
+_log = logging.getLogger("durable.worker")
+_RETRY_AFTER = 0.2
+
+
+class Shift:
+    """All loops of one registered worker. `run` returns after `drain`, or raises LeaseLost with all guests dropped."""
+
+    def __init__(
+        self, config: Config, sessions: Sessions, worker_id: int, identity: WorkerIdentity, runner: Runner,
+        programs: Programs,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._leases = LeaseStore(sessions.control)
+        self.worker_id = worker_id
+        clock = DatabaseClock()
+        self._writer = GroupCommit(JournalStore(sessions.writer, worker_id), config.flush_interval)
+        self._reader = JournalReader(sessions.reader)
+        self.running = RunningTasks(
+            config, runner, programs, self._writer, self._reader, clock, lambda: self._claims.slot_freed()
+        )
+        self._claims = ClaimLoop(config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start)
+        self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
+        self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
+        self._listener = Listener(sessions.url, self._claims.hint, self._notified)
+        self._maybe_waiting: set[int] = set()
+        self._draining = asyncio.Event()
+        self._drained = False
+
+    async def run(self) -> None:
+        writer = asyncio.create_task(self._writer.run(), name="journal writer")
+        loops = [
+            asyncio.create_task(loop, name=name)
+            for name, loop in (
+                ("heartbeat", self._heartbeat.run()),
+                ("claims", self._forever(self._claims.run)),
+                ("listener", self._listener.run()),
+                ("sweeper", self._forever(self._sweeper.run)),
+                ("poll", self._forever(self._poll)),
+            )
+        ]
+        drain = asyncio.create_task(self._draining.wait(), name="drain")
+        try:
+            done, _ = await asyncio.wait([writer, drain, *loops], return_when=asyncio.FIRST_COMPLETED)
+            if drain in done:
+                await _cancel(loops[1:])  # the heartbeat goes on until everything is handed back
+                await self._hand_over(writer)
+            for ended in done - {drain}:
+                ended.result()  # raises
+        finally:
+            await _cancel([drain, *loops])
+            if not self._drained:
+                await self.running.abandon()
+            await _cancel([writer])
+
+    def drain(self) -> None:
+        """Stop claiming, stop the tasks, hand them back; `run` returns when it is done."""
+        self._draining.set()
+
+    async def reclaim(self, worker_ids: Sequence[int]) -> None:
+        await self._sweeper.reclaim(worker_ids)
+
+    # -- loops -------------------------------------------------------------------------------------------------------
+    async def _forever(self, loop: object) -> None:
+        """Go on after every fault of the database, with a pause; only the end of the leases ends a shift."""
+        while True:
+            try:
+                await self._give_back()
+                await loop()  # type: ignore[operator]
+            except psycopg.errors.ForeignKeyViolation:
+                raise LeaseLost("the worker's row is gone") from None
+            except JournalUnavailable as error:
+                _log.debug("the database is not available: %s", error)
+            except psycopg.Error as error:
+                _log.warning("a statement failed: %s", describe(error))
+            await asyncio.sleep(_RETRY_AFTER)
+
+    async def _poll(self) -> None:
+        """What lies behind lost hints: messages for waiting tasks, and tasks to be handed back."""
+        while True:
+            await asyncio.sleep(self._config.poll_interval)
+            await self._give_back()
+            waiting = self.running.waiting()
+            for task_id in await self._reader.notified(waiting) if waiting else ():
+                self.running.hint(task_id)
+            hinted, self._maybe_waiting = self._maybe_waiting, set()
+            if hinted:
+                await self._leases.wake_waiting(list(hinted))
+
+    def _notified(self, task_id: int) -> None:
+        if not self.running.hint(task_id):
+            # It may be suspended just now, too late for the sender's trigger to see it: look again in a moment.
+            self._maybe_waiting.add(task_id)
+
+    # -- handing back ------------------------------------------------------------------------------------------------
+    async def _give_back(self) -> None:
+        leases, self.running.put_back = self.running.put_back, []
+        try:
+            if leases:
+                passing("release.before")
+                await self._leases.release(self.worker_id, leases)
+        except BaseException:
+            self.running.put_back.extend(leases)
+            raise
+
+    async def _hand_over(self, writer: asyncio.Task[None]) -> None:
+        """Stop before release: no lease is given back while code may still act on it."""
+        await self.running.stop()
+        self._drained = True
+        self._writer.close()
+        await writer
+        with contextlib.suppress(JournalUnavailable, psycopg.Error):
+            # Failing that, the heartbeat's end tells the others.
+            await self._give_back()
+            await self._leases.unregister(self.worker_id)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

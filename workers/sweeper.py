@@ -1,0 +1,65 @@
+"""What has to happen now and then, by whichever worker comes first: reclaim, late wake-ups, retention."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from durable.config import Config
+from durable.store.leases import LeaseStore, WorkerIdentity
+from workers.identity import is_gone
+
+_log = logging.getLogger("durable.sweeper")
+_RECLAIM_BATCH = 1000
+_RETENTION_INTERVAL = 60.0
+
+
+class Sweeper:
+    """Runs as one asyncio task until it is cancelled. Raises what the store raises."""
+
+    def __init__(self, config: Config, store: LeaseStore, worker_id: int, identity: WorkerIdentity) -> None:
+        self._config = config
+        self._store = store
+        self._worker_id = worker_id
+        self._identity = identity
+
+    async def run(self) -> None:
+        retention_due = asyncio.get_running_loop().time() + random.uniform(0, _RETENTION_INTERVAL)
+        while True:
+            await self.reclaim_dead()
+            await self._store.wake_all_waiting()
+            if asyncio.get_running_loop().time() >= retention_due:
+                await self.apply_retention()
+                retention_due = asyncio.get_running_loop().time() + _RETENTION_INTERVAL
+            # Jitter, so that the workers of a fleet do not sweep at the same moment.
+            await asyncio.sleep(self._config.heartbeat_interval * random.uniform(0.8, 1.2))
+
+    async def reclaim_dead(self) -> int:
+        """Take back the tasks of workers without heartbeat, and of processes of this host that are gone."""
+        suspects = await self._store.suspects(self._worker_id, self._identity.boot, self._config.heartbeat_timeout)
+        gone = [suspect.id for suspect in suspects if is_gone(suspect, self._identity)]
+        expired = [suspect.id for suspect in suspects if suspect.expired and suspect.id not in gone]
+        return await self._reclaim(gone, expired) if gone or expired else 0
+
+    async def reclaim(self, worker_ids: Sequence[int]) -> int:
+        """Take back the tasks of workers that are known to be dead. The number of tasks."""
+        return await self._reclaim(worker_ids, [])
+
+    async def _reclaim(self, gone: Sequence[int], expired: Sequence[int]) -> int:
+        total, freed = 0, _RECLAIM_BATCH
+        while freed == _RECLAIM_BATCH:
+            freed = await self._store.reclaim(gone, expired, self._config.heartbeat_timeout, _RECLAIM_BATCH)
+            total += freed
+        if total:
+            _log.info("took back %d tasks of dead workers %s", total, sorted({*gone, *expired}))
+        return total
+
+    async def apply_retention(self) -> None:
+        """Delete ended tasks that are old enough, in bounded batches, and programs that no task uses."""
+        limit = self._config.cleanup_batch_limit
+        deleted = limit
+        while deleted == limit:
+            deleted = await self._store.delete_ended_tasks(self._config.cleanup_age, limit)
+        await self._store.delete_unused_programs(self._config.wasm_entry_ttl)

@@ -1,0 +1,163 @@
+"""A worker: claims tasks, runs them, hands them back. One per supervised process, or inside an application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import psycopg
+from wasmtime import component as wc
+
+from durable.config import Config
+from durable.errors import ConfigError
+from durable.host.functions import host_functions
+from durable.journal.faults import JournalUnavailable
+from durable.runner import Runner
+from durable.store.leases import LeaseStore
+from durable.store.migrations import check_schema_async
+from durable.store.session import check_reachable
+from durable.wasm.cache import ComponentCache
+from durable.wasm.engine import EpochTicker, new_engine
+from durable.wasm.fiber import GuestLimits
+from durable.wasm.linker import Linker
+from durable.wasm.world import World, world_bytes
+from workers.heartbeat import LeaseLost
+from workers.identity import this_process
+from workers.programs import Programs
+from workers.sessions import Sessions
+from workers.shift import Shift
+
+_log = logging.getLogger("durable.worker")
+_REGISTER_AGAIN = 0.5
+
+
+class Worker:
+    """Runs tasks on the current asyncio loop.
+
+        async with Worker(config):
+            ...
+
+    Leaving the block drains the worker: it stops claiming, stops its tasks where they stand and hands them back, so
+    that another worker goes on with them at once.
+
+    `on_registered` is called with the worker's id whenever it gets one: at the start, and again after its leases ran
+    out, for instance because the database was away for longer than heartbeat_timeout.
+    """
+
+    def __init__(self, config: Config, *, on_registered: Callable[[int], None] | None = None) -> None:
+        if config.database_url is None:
+            raise ConfigError("a worker needs a database: set database_url")
+        self._config = config
+        self._sessions = Sessions(config.database_url, config)
+        self._identity = this_process()
+        self._on_registered = on_registered
+        self._shift: Shift | None = None
+        self._draining = False
+        self._main: asyncio.Task[None] | None = None
+        self._ticker: EpochTicker | None = None
+
+    @property
+    def task_count(self) -> int:
+        """Tasks in memory now."""
+        return 0 if self._shift is None else len(self._shift.running)
+
+    async def start(self) -> None:
+        """Connect, register, and start claiming.
+
+        Raises DatabaseUnavailable when there is no way to the database, SchemaMismatch when its schema is not the one
+        that this version works with.
+        """
+        try:
+            await check_reachable(self._sessions.control)
+            async with self._sessions.control.use() as connection:
+                await check_schema_async(connection)
+            self._prepare()
+            await self._begin_shift()
+        except BaseException:
+            await self._close()
+            raise
+        self._main = asyncio.create_task(self._work(), name="durable worker")
+
+    async def drain(self) -> None:
+        """Stop claiming, stop the tasks, hand them back, and leave. Returns when it is done."""
+        self._draining = True
+        if self._shift is not None:
+            self._shift.drain()
+        await self.wait_closed()
+
+    async def reclaim(self, worker_ids: Sequence[int]) -> None:
+        """Take back the tasks of workers that are known to be dead, now.
+
+        Raises JournalUnavailable or psycopg.Error when the database cannot do it now.
+        """
+        if self._shift is not None:
+            await self._shift.reclaim(worker_ids)
+
+    async def wait_closed(self) -> None:
+        """Return after a drain; raise if the worker failed for good."""
+        if self._main is not None:
+            await asyncio.shield(self._main)
+
+    async def __aenter__(self) -> Worker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _prepare(self) -> None:
+        config = self._config
+        engine = new_engine()
+        world = World(wc.Component(engine, world_bytes()), engine)
+        linker = Linker(engine, world, host_functions(world))
+        self._ticker = EpochTicker(engine, config.guest_cpu_slice)
+        self._runner = Runner(
+            linker, self._ticker, GuestLimits(memory=config.guest_memory_limit, cpu=config.guest_cpu_limit)
+        )
+        self._programs = Programs(
+            engine, world, ComponentCache(engine, config.cache_folder), LeaseStore(self._sessions.reader),
+            config.max_concurrent_compilations,
+        )  # fmt: skip
+
+    async def _work(self) -> None:
+        """One shift after the other, until a drain."""
+        try:
+            while (shift := self._shift) is not None:
+                try:
+                    await shift.run()
+                    self._shift = None
+                except LeaseLost as reason:
+                    _log.warning("all leases are over: %s", reason)
+                    await self._begin_next_shift(shift.worker_id)
+        finally:
+            await self._close()
+
+    async def _begin_next_shift(self, ended: int) -> None:
+        """Register again, as soon as the database can be reached, and hand back what the ended shift had."""
+        self._shift = None
+        while not self._draining and self._shift is None:
+            try:
+                await self._begin_shift()
+                await self.reclaim([ended])
+            except (JournalUnavailable, psycopg.Error) as error:
+                _log.debug("cannot register: %s", error)
+                await asyncio.sleep(_REGISTER_AGAIN)
+
+    async def _begin_shift(self) -> None:
+        worker_id = await LeaseStore(self._sessions.control).register(self._identity)
+        self._shift = Shift(self._config, self._sessions, worker_id, self._identity, self._runner, self._programs)
+        if self._draining:
+            self._shift.drain()
+        _log.info("registered as worker %d", worker_id)
+        if self._on_registered is not None:
+            self._on_registered(worker_id)
+
+    async def _close(self) -> None:
+        if self._ticker is not None:
+            self._ticker.stop()
+        await self._sessions.close()
