@@ -66,8 +66,7 @@ class Client:
     def program(
         self, source: ProgramSource, name: str | None = None, *, connection: Connection[Any] | None = None
     ) -> Program:
-        """The stored program that `source` means: a path, the bytes of a component, a name, a hash or its
-        beginning.
+        """The stored program that `source` means: a path, a component's bytes, a name, a hash or its beginning.
 
         A component that is not stored yet is checked, which takes the time of a compilation, and stored;
         under `name`, or the name of its file. Raises InvalidComponent, UnknownProgram.
@@ -104,9 +103,7 @@ class Client:
         *,
         connection: Connection[Any] | None = None,
     ) -> list[int]:
-        """Launch tasks, each a (name, data), with one statement: all or none. Returns the ids in the same
-        order.
-        """
+        """Launch tasks, each a (name, data), with one statement: all or none. Returns their ids in order."""
         return self._driver.run(tasks.launch_many(program, new_tasks), connection)
 
     def notify(
@@ -148,9 +145,7 @@ class Client:
         return self._driver.collect(reading.events(task_id), connection)
 
     def logs(self, task_id: int, *, connection: Connection[Any] | None = None) -> list[LogLine]:
-        """What the task printed until now, and last why it failed (index FAILURE_LOG_INDEX). Raises
-        UnknownTask.
-        """
+        """What the task printed until now; last why it failed (FAILURE_LOG_INDEX). Raises UnknownTask."""
         return self._driver.collect(reading.logs(task_id), connection)
 
     def follow_logs(self, task_id: int) -> Iterator[LogLine]:
@@ -183,9 +178,7 @@ class AsyncClient:
     ) -> None:
         own = isinstance(database, str)
         self._driver = AsyncDriver(
-            AsyncPooled.to(database, DEFAULT_POOL_SIZE)
-            if isinstance(database, str)
-            else AsyncPooled(database, own)
+            AsyncPooled.to(database, DEFAULT_POOL_SIZE) if isinstance(database, str) else AsyncPooled(database, own)
         )
         self._max_notification_bytes = max_notification_bytes
 
@@ -215,9 +208,7 @@ class AsyncClient:
         """See `Client.programs`."""
         return await self._driver.run(programs.programs(), connection)
 
-    async def remove_program(
-        self, source: Program | str, *, connection: AsyncConnection[Any] | None = None
-    ) -> Program:
+    async def remove_program(self, source: Program | str, *, connection: AsyncConnection[Any] | None = None) -> Program:
         """See `Client.remove_program`."""
         return await self._driver.run(programs.remove_program(source), connection)
 
@@ -263,9 +254,7 @@ class AsyncClient:
         """See `Client.tasks`."""
         return await self._driver.run(tasks.tasks(state, name_glob, limit), connection)
 
-    async def wait(
-        self, task_id: int, timeout: float | None = None, *, raise_on_failure: bool = False
-    ) -> Task:
+    async def wait(self, task_id: int, timeout: float | None = None, *, raise_on_failure: bool = False) -> Task:
         """See `Client.wait`."""
         return await self._driver.run(waiting.wait(task_id, timeout, raise_on_failure))
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from durable import database_url as urls
@@ -33,9 +32,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """All that is known about one key: for loading, for `durable config`, for flags and for the
-    documentation.
-    """
+    """All that is known about one key: loading, `durable config`, flags and documentation share it."""
 
     name: str
     kind: Kind
@@ -172,30 +169,16 @@ class Config:
     max_notification_bytes: int = _key(
         BYTES, MiB, "The largest data of one notification, as JSON text.", least=1, most=255 * MiB
     )
-    cleanup_age: float = _key(
-        SECONDS, 7 * DAY, "How long an ended task is kept, with its journal and its log."
-    )
-    cleanup_batch_limit: int = _key(
-        COUNT, 10000, "Rows that one statement of the clean-up deletes at most.", least=1
-    )
-    wasm_entry_ttl: float = _key(
-        SECONDS, DAY, "How long a program that no task uses is kept after its last use."
-    )
-    max_concurrent_compilations: int = _key(
-        COUNT, 1, "Programs that one worker compiles at the same time.", least=1
-    )
+    cleanup_age: float = _key(SECONDS, 7 * DAY, "How long an ended task is kept, with its journal and its log.")
+    cleanup_batch_limit: int = _key(COUNT, 10000, "Rows that one statement of the clean-up deletes at most.", least=1)
+    wasm_entry_ttl: float = _key(SECONDS, DAY, "How long a program that no task uses is kept after its last use.")
+    max_concurrent_compilations: int = _key(COUNT, 1, "Programs that one worker compiles at the same time.", least=1)
     flush_interval: float = _key(
         SECONDS, 0.02, "The longest that a recorded event without outside effect stays uncommitted.", most=1.0
     )
-    poll_interval: float = _key(
-        SECONDS, 1.0, "How often the database is asked again when no hint arrived.", least=0.01
-    )
-    drain_timeout: float = _key(
-        SECONDS, 30.0, "How long a worker that is told to stop may finish what it runs."
-    )
-    guest_memory_limit: int = _key(
-        BYTES, 256 * MiB, "The memory of one running task.", least=64 * KiB, most=4 * GiB
-    )
+    poll_interval: float = _key(SECONDS, 1.0, "How often the database is asked again when no hint arrived.", least=0.01)
+    drain_timeout: float = _key(SECONDS, 30.0, "How long a worker that is told to stop may finish what it runs.")
+    guest_memory_limit: int = _key(BYTES, 256 * MiB, "The memory of one running task.", least=64 * KiB, most=4 * GiB)
     guest_cpu_slice: float = _key(
         SECONDS,
         0.01,
@@ -216,9 +199,7 @@ class Config:
     log_level: str = _key(LOG_LEVEL, "info", "The least severe records that are logged.")
 
     #: Where each value that is not a default was found, as text for people.
-    sources: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({}), repr=False, compare=False
-    )
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def idle_in_transaction_timeout(self) -> float:
@@ -239,9 +220,7 @@ class Config:
 
 
 KEYS: Mapping[str, Key] = {
-    one.name: Key(name=one.name, default=one.default, **one.metadata)
-    for one in fields(Config)
-    if one.metadata
+    one.name: Key(name=one.name, default=one.default, **one.metadata) for one in fields(Config) if one.metadata
 }
 
 _Found = dict[str, tuple[object, str]]  # key → value as written, and where
@@ -260,7 +239,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     found |= _from_file(file, environ) | _from_environ(environ)
     found |= {key: (value, KEYS[key].flag) for key, value in flags.items() if value is not None}
     values = {key: _read(KEYS[key], value, source) for key, (value, source) in found.items()}
-    config = Config(**values, sources=MappingProxyType({key: source for key, (_, source) in found.items()}))
+    config = Config(**values, sources={key: source for key, (_, source) in found.items()})
     check_relations(config)
     return config
 
@@ -273,22 +252,21 @@ def check_relations(config: Config) -> None:
             raise ConfigError(message.format_map(shown))
 
 
-# A third of the lease: two renewals may be lost before anybody else takes the tasks. The factor forgives
-# rounding.
+_ROUNDING = 1.000001  # 0.2 * 3 is not 0.6
+
 _RELATIONS: tuple[tuple[Callable[[Config], bool], str], ...] = (
     (
-        lambda c: c.heartbeat_interval * 3 <= c.heartbeat_timeout * 1.000001,
-        "heartbeat_interval ({heartbeat_interval}) must be at most a third of heartbeat_timeout "
-        "({heartbeat_timeout})",
+        # Two renewals may be lost before anybody else takes the tasks.
+        lambda c: c.heartbeat_interval * 3 <= c.heartbeat_timeout * _ROUNDING,
+        "heartbeat_interval ({heartbeat_interval}) must be at most a third of heartbeat_timeout ({heartbeat_timeout})",
     ),
     (
         lambda c: c.idle_in_transaction_timeout < c.heartbeat_timeout,
         "heartbeat_timeout ({heartbeat_timeout}) must be longer than the idle-in-transaction timeout",
     ),
     (
-        lambda c: c.flush_interval * 3 <= c.heartbeat_timeout,
-        "flush_interval ({flush_interval}) must be at most a third of heartbeat_timeout "
-        "({heartbeat_timeout})",
+        lambda c: c.flush_interval * 3 <= c.heartbeat_timeout * _ROUNDING,
+        "flush_interval ({flush_interval}) must be at most a third of heartbeat_timeout ({heartbeat_timeout})",
     ),
     (
         lambda c: c.max_tasks <= 5000,
@@ -299,11 +277,6 @@ _RELATIONS: tuple[tuple[Callable[[Config], bool], str], ...] = (
         lambda c: c.max_log_bytes_per_transaction <= c.max_task_log_bytes,
         "max_log_bytes_per_transaction ({max_log_bytes_per_transaction}) must not exceed max_task_log_bytes "
         "({max_task_log_bytes})",
-    ),
-    (
-        lambda c: c.max_returned_buffer_len <= c.guest_memory_limit,
-        "max_returned_buffer_len ({max_returned_buffer_len}) must not exceed guest_memory_limit "
-        "({guest_memory_limit})",
     ),
     (
         lambda c: c.guest_cpu_slice <= c.guest_cpu_limit,
@@ -357,9 +330,7 @@ def _from_environ(environ: Mapping[str, str]) -> _Found:
 
 
 def _is_of_others(variable: str) -> bool:
-    """True for what is not a key: our own switches, and what Kubernetes sets for a service that is called
-    durable.
-    """
+    """True for our own switches, and for what Kubernetes sets for a service that is called durable."""
     name = variable.removeprefix(ENV_PREFIX)
     if name == "CONFIG" or name.startswith(("FAILPOINT", "TEST_")):
         return True

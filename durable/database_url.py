@@ -46,6 +46,4 @@ def _check_url(url: str) -> None:
     # A / in the password makes its first half look like host and port.
     authority = url.partition("://")[2].partition("/")[0]
     if url.count("@") > 1 or ("@" in url and "@" not in authority) or _UNENCODED.search(url):
-        raise ValueError(
-            "user name and password must be percent-encoded: @ is %40, / is %2F, : is %3A, % is %25"
-        )
+        raise ValueError("user name and password must be percent-encoded: @ is %40, / is %2F, : is %3A, % is %25")

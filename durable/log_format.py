@@ -84,9 +84,7 @@ class JsonFormatter(_LineFormatter):
 
 
 class HumanFormatter(_LineFormatter):
-    """`09:35:12.345 warning message worker=1 pid=7 task_id=12`, an exception at the end as its last line and
-    place.
-    """
+    """`09:35:12.345 warning message worker=1 pid=7 task_id=12`; of an exception its last line and its place."""
 
     def line(self, record: logging.LogRecord) -> str:
         said = [_timestamp(record)[11:23], f"{record.levelname.lower():7}", record.getMessage()]
@@ -104,9 +102,7 @@ def _exception_in_short(error: BaseException) -> str:
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    return (
-        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _priority(level: int) -> int:

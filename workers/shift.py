@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
@@ -91,12 +91,12 @@ class Shift:
         await self._sweeper.reclaim(worker_ids)
 
     # -- loops -------------------------------------------------------------------------------------------------------
-    async def _forever(self, loop: object) -> None:
+    async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
         """Go on after every fault of the database, with a pause; only the end of the leases ends a shift."""
         while True:
             try:
                 await self._give_back()
-                await loop()  # type: ignore[operator]
+                await loop()
             except psycopg.errors.ForeignKeyViolation:
                 raise LeaseLost("the worker's row is gone") from None
             except JournalUnavailable as error:

@@ -214,10 +214,10 @@ class _Supervisor:
         for slot in self._slots:
             if slot.child is not None and slot.child.pid == pid:
                 child, slot.child = slot.child, None
-                self._settle(child, status)
+                self._settle(child)
                 self._fill_again(slot, child, status)
 
-    def _settle(self, child: Child, status: int) -> None:
+    def _settle(self, child: Child) -> None:
         self._heed_messages(child)  # its last words, unread as yet
         with suppress(KeyError):
             self._selector.unregister(child.link)

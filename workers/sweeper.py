@@ -14,6 +14,9 @@ from workers.identity import is_gone
 _log = logging.getLogger("durable.sweeper")
 _RECLAIM_BATCH = 1000
 _RETENTION_INTERVAL = 60.0
+# A row may be locked by the last statement of the dead worker, which the server is still at; not for long.
+_LOCKED_PAUSE = 0.1
+_IDLE_ROUNDS = 20
 
 
 class Sweeper:
@@ -48,10 +51,15 @@ class Sweeper:
         return await self._reclaim(worker_ids, [])
 
     async def _reclaim(self, gone: Sequence[int], expired: Sequence[int]) -> int:
-        total, freed = 0, _RECLAIM_BATCH
-        while freed == _RECLAIM_BATCH:
-            freed = await self._store.reclaim(gone, expired, self._config.heartbeat_timeout, _RECLAIM_BATCH)
+        total, idle_rounds = 0, 0
+        while idle_rounds < _IDLE_ROUNDS:
+            freed, left = await self._store.reclaim(gone, expired, self._config.heartbeat_timeout, _RECLAIM_BATCH)
             total += freed
+            if not left:
+                break
+            if not freed:
+                idle_rounds += 1
+                await asyncio.sleep(_LOCKED_PAUSE)
         if total:
             _log.info("took back %d tasks of dead workers %s", total, sorted({*gone, *expired}))
         return total

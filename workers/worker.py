@@ -92,8 +92,9 @@ class Worker:
 
         Raises JournalUnavailable or psycopg.Error when the database cannot do it now.
         """
-        if self._shift is not None:
-            await self._shift.reclaim(worker_ids)
+        if self._shift is None:
+            raise JournalUnavailable("the worker is not registered at the moment")
+        await self._shift.reclaim(worker_ids)
 
     async def wait_closed(self) -> None:
         """Return after a drain; raise if the worker failed for good."""

@@ -9,8 +9,11 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+import psycopg
+
 from durable.config import Config
 from durable.errors import DurableError
+from durable.journal.faults import JournalUnavailable
 from workers.link import (
     Drain,
     Draining,
@@ -170,7 +173,7 @@ class _WorkerProcess:
     async def _could_reclaim(self, worker_ids: tuple[int, ...]) -> bool:
         try:
             await self._worker.reclaim(worker_ids)
-        except DurableError as error:
+        except (DurableError, JournalUnavailable, psycopg.Error) as error:
             logger.warning("cannot reclaim the tasks of workers %s yet: %s", list(worker_ids), error)
             return False
         except Exception:

@@ -18,15 +18,12 @@ from durable.wasm.traps import GuestLimit, GuestTrap
 
 T = TypeVar("T")
 
-#: Events read per query: few enough for a quick start, enough for a journal of 10,000 in 10 queries.
-HISTORY_PAGE = 1000
-
 
 class JournalReader(NotificationReader, Protocol):
     """Reads for running tasks: `durable.store.journal`. Raises JournalUnavailable, never gives nothing instead."""
 
-    async def events(self, task_id: int, first: int, limit: int) -> list[Event]:
-        """Events from index `first`, in order, at most `limit`."""
+    async def events(self, task_id: int, first: int) -> list[Event]:
+        """A page of events from index `first`, in order."""
 
     async def task_state(self, task_id: int) -> TaskState | None:
         """The state of any task, None when there is no such task."""
@@ -84,7 +81,7 @@ class Run:
     async def prepare(self) -> None:
         """Bring the next page of the journal when it is needed; wait while too much is not durable yet."""
         if self.cursor.needs_page:
-            self.cursor.add_page(await self.reader.events(self.task.id, self.cursor.index, HISTORY_PAGE))
+            self.cursor.add_page(await self.reader.events(self.task.id, self.cursor.index))
         if self.tail.is_full:
             await self.tail.durable()
 

@@ -35,6 +35,14 @@ def refused_functions(world: World) -> dict[str, dict[str, HostFunction]]:
     }
 
 
+def instance_network(run: Any) -> object:
+    """The one call of these that cannot say no: a handle to a network on which every call is refused."""
+    return object()
+
+
+FUNCTIONS = {"wasi:sockets/instance-network": {"instance-network": instance_network}}
+
+
 def _refuse_all(interface: Interface, advice: str) -> dict[str, HostFunction]:
     return {name: _refusal(interface, name, ty, advice) for name, ty in interface.functions.items()}
 

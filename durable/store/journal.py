@@ -11,12 +11,15 @@ from psycopg.rows import TupleRow
 from durable.journal.faults import JournalUnavailable
 from durable.journal.part import JournalPart, TaskChange
 from durable.model import Event, Notification, TaskState
+from durable.store.coalesce import Coalescer
 from durable.store.problems import RETRYABLE, describe, journal_fault
 from durable.store.queries import load
 from durable.store.session import Connection, Session
 
 _QUERIES = load("journal")
 _ATTEMPTS = 5
+#: Events of one task read at once: few enough for a quick start, enough for a journal of 10,000 in 10 queries.
+HISTORY_PAGE = 1000
 
 
 class JournalStore:
@@ -61,19 +64,38 @@ class JournalReader:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._events = Coalescer(self._fetch_events)
+        self._notifications = Coalescer(self._fetch_notifications)
+        self._task_states = Coalescer(self._fetch_task_states)
 
-    async def events(self, task_id: int, first: int, limit: int) -> list[Event]:
-        rows = await self._fetch("events", {"task": task_id, "first": first, "limit": limit})
-        return [Event(*row) for row in rows]
+    async def events(self, task_id: int, first: int) -> list[Event]:
+        return await self._events.get((task_id, first))
 
     async def notifications(self, task_id: int) -> list[Notification]:
-        return [Notification(*row) for row in await self._fetch("pending_notifications", {"task": task_id})]
+        return await self._notifications.get(task_id)
 
     async def task_state(self, task_id: int) -> TaskState | None:
-        if not -(2**63) <= task_id < 2**63:
-            return None
-        rows = await self._fetch("task_state", {"task": task_id})
-        return TaskState(rows[0][0]) if rows else None
+        return await self._task_states.get(task_id) if -(2**63) <= task_id < 2**63 else None
+
+    async def _fetch_events(self, requests: Sequence[tuple[int, int]]) -> list[list[Event]]:
+        tasks, firsts = [task for task, _ in requests], [first for _, first in requests]
+        rows = await self._fetch("events", {"tasks": tasks, "firsts": firsts, "limit": HISTORY_PAGE})
+        pages: list[list[Event]] = [[] for _ in requests]
+        for position, index, label, value in rows:
+            pages[position - 1].append(Event(index, label, value))
+        return pages
+
+    async def _fetch_notifications(self, tasks: Sequence[int]) -> list[list[Notification]]:
+        pages: list[list[Notification]] = [[] for _ in tasks]
+        for position, *columns in await self._fetch("pending_notifications", {"tasks": list(tasks)}):
+            pages[position - 1].append(Notification(*columns))
+        return pages
+
+    async def _fetch_task_states(self, tasks: Sequence[int]) -> list[TaskState | None]:
+        states: list[TaskState | None] = [None] * len(tasks)
+        for position, state in await self._fetch("task_states", {"tasks": list(tasks)}):
+            states[position - 1] = TaskState(state)
+        return states
 
     async def notified(self, task_ids: Sequence[int]) -> list[int]:
         """Which of the waiting tasks have a notification to take."""

@@ -88,20 +88,21 @@ class LeaseStore:
         rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
         return [Suspect(*row) for row in rows]
 
-    async def reclaim(self, known_dead: Sequence[int], presumed_dead: Sequence[int], timeout: float, limit: int) -> int:
-        """Free up to `limit` tasks of dead workers, forget the workers that have none left; the number freed."""
+    async def reclaim(
+        self, known_dead: Sequence[int], presumed_dead: Sequence[int], timeout: float, limit: int
+    ) -> tuple[int, int]:
+        """Free up to `limit` tasks of dead workers and forget the workers that have none left.
+
+        The number of tasks freed, and of dead workers that still have some: beyond the limit, or locked just now by a
+        statement that their process had sent before it died.
+        """
+        suspects = {"known_dead": list(known_dead), "presumed_dead": list(presumed_dead)}
         async with self._session.use() as connection, connection.transaction():
-            cursor = await connection.execute(
-                _QUERIES["reclaim"],
-                {
-                    "known_dead": list(known_dead), "presumed_dead": list(presumed_dead),
-                    "timeout": timeout, "limit": limit,
-                },
-            )  # fmt: skip
-            row = await cursor.fetchone()
-            assert row is not None
-            await connection.execute(_QUERIES["forget_dead_workers"], {"dead": row[1]})
-        return int(row[0])
+            cursor = await connection.execute(_QUERIES["reclaim"], {**suspects, "timeout": timeout, "limit": limit})
+            ((freed, dead),) = await cursor.fetchall()
+            cursor = await connection.execute(_QUERIES["forget_dead_workers"], {"dead": dead})
+            ((left,),) = await cursor.fetchall()
+        return int(freed), int(left)
 
     async def wake_waiting(self, task_ids: Sequence[int]) -> None:
         await self._execute(_JOURNAL["wake_waiting"], {"tasks": list(task_ids)})

@@ -49,9 +49,7 @@ class Step:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """All that this version of durable knows, by number. Raises ValueError when the files are not a whole
-    series.
-    """
+    """All that this version of durable knows, by number. Raises ValueError when one is missing."""
     sql: dict[tuple[int, str], dict[str, str]] = {}
     for file in (files("durable.store") / "migrations").iterdir():
         if found := _FILE.fullmatch(file.name):
@@ -118,8 +116,7 @@ def table_exists(rows: Sequence[Sequence[Any]]) -> bool:
     schema, table = rows[0]
     if schema and not table:
         raise SchemaMismatch(
-            "the database has a schema named durable that `durable migrate` did not make: "
-            "use another database"
+            "the database has a schema named durable that `durable migrate` did not make: use another database"
         )
     return bool(table)
 
@@ -132,15 +129,12 @@ def judge(current: int) -> None:
         raise SchemaMismatch("the database has no durable schema yet: run `durable migrate`")
     if current < latest():
         raise SchemaMismatch(
-            f"the database schema has version {current} and this durable needs {latest()}: "
-            "run `durable migrate`"
+            f"the database schema has version {current} and this durable needs {latest()}: run `durable migrate`"
         )
 
 
 def check_schema(conn: Connection[Any]) -> None:
-    """Raise SchemaMismatch, one line that says what to do, unless the schema is the one this durable works
-    with.
-    """
+    """Raise SchemaMismatch, one line that says what to do, unless this durable can work with the schema."""
     judge(current_version(conn))
 
 

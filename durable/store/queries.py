@@ -21,9 +21,7 @@ _COMMENT = re.compile(r"(?:--.*\n|[ \t]*\n)*")
 
 
 class Queries(Mapping[str, str]):
-    """The queries of one file, by name. Asking for one that is not there is a mistake in the program:
-    KeyError.
-    """
+    """The queries of one file, by name. Raises KeyError, with the names there are, for any other."""
 
     def __init__(self, file: str, queries: Mapping[str, str]) -> None:
         self._file = file
@@ -33,9 +31,7 @@ class Queries(Mapping[str, str]):
         try:
             return self._queries[name]
         except KeyError:
-            raise KeyError(
-                f"{self._file}.sql has no query named {name!r}, only {sorted(self._queries)}"
-            ) from None
+            raise KeyError(f"{self._file}.sql has no query named {name!r}, only {sorted(self._queries)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._queries)
@@ -55,9 +51,7 @@ def load(file: str) -> Queries:
 
 
 def parse(text: str, file: str) -> dict[str, str]:
-    """The queries in the text, by name, without their comments. Raises ValueError, naming `file` and the
-    query.
-    """
+    """The queries in the text, by name, without their comments. Raises ValueError, naming file and query."""
     _, *parts = _HEADER.split(text)
     queries: dict[str, str] = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):

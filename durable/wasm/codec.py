@@ -80,10 +80,15 @@ _SCALARS: dict[type, Codec] = {
 
 def _character() -> Codec:
     number = _scalar("CHAR", "I")
-    return Codec(
-        lambda resources, address: chr(number.lift(resources, address)),
-        lambda resources, address, value: number.lower(resources, address, ord(value)),
-    )
+
+    def lift(resources: Any, address: int) -> str:
+        return chr(number.lift(resources, address))
+
+    def lower(resources: Any, address: int, value: str) -> None:
+        value.encode()  # raises for a surrogate, at which wasmtime would abort the process
+        number.lower(resources, address, ord(value))
+
+    return Codec(lift, lower)
 
 
 def _read_name(address: int) -> str:
@@ -287,7 +292,7 @@ def _flags(names: Sequence[str]) -> Codec:
         return frozenset(_read_name(data + i * 16) for i in range(count))
 
     def lower(_: Any, address: int, value: frozenset[str]) -> None:
-        chosen = [encoded[name] for name in names if name in value]
+        chosen = [encoded[name] for name in value]
         ffi.valflags_new_uninit(address + _PAYLOAD, len(chosen))
         data = _two_words(_string_at(address + _PAYLOAD, 16))[1]
         for i, name in enumerate(chosen):

@@ -61,6 +61,9 @@ resource_host_new = _function(
 resource_host_rep = _function("wasmtime_component_resource_host_rep", ctypes.c_uint32, _address)
 resource_host_delete = _function("wasmtime_component_resource_host_delete", None, _address)
 
+# -- types -----------------------------------------------------------------------------------------------------------
+func_type_is_async = _function("wasmtime_component_func_type_async", ctypes.c_bool, _address)
+
 # -- stores, instances, calls ----------------------------------------------------------------------------------------
 store_new = _function("wasmtime_store_new", _address, _address, _address, _address)
 store_context = _function("wasmtime_store_context", _address, _address)

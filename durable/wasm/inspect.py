@@ -10,12 +10,13 @@ from wasmtime import component as wc
 
 from durable.errors import InvalidComponent
 from durable.wasm.engine import new_engine
-from durable.wasm.signatures import imported_functions
+from durable.wasm.signatures import ResourceNames, function_signature, imported_functions
 from durable.wasm.world import World, world_bytes
 
 _MAGIC = b"\0asm"
 _MODULE_LAYER = b"\x01\x00\x00\x00"
 RUN_INTERFACE = "wasi:cli/run@0.2.0"
+_RUN = "func() -> result<_, _>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,29 @@ def inspect_component(component: wc.Component, engine: wasmtime.Engine, world: W
     """Compare what a compiled component imports with what the host provides, name by name and type by type."""
     imports = imported_functions(component, engine)
     missing = [text for name, functions in imports.items() for text in _missing(name, functions, world)]
-    return Inspection(sorted(imports), missing, find_run(component) is not None)
+    return Inspection(sorted(imports), missing, run_result(component, engine) is not None)
 
 
 def find_run(component: wc.Component) -> wc.ExportIndex | None:
     """The function `run` of `wasi:cli/run`, in any 0.2 version."""
     interface = component.get_export_index(RUN_INTERFACE)
     return None if interface is None else component.get_export_index("run", interface)
+
+
+def run_result(component: wc.Component, engine: wasmtime.Engine) -> wc.ValType | None:
+    """The type of what `run` returns, None without a `run`. Raises InvalidComponent for a `run` of another type."""
+    found = None
+    for name, extern in component.type.exports(engine).items():
+        # Every version is checked, because `find_run` chooses one of them by wasmtime's rules.
+        if name.startswith("wasi:cli/run@0.2.") and isinstance(extern.ty, wc.ComponentInstanceType):
+            run = extern.ty.exports(engine).get("run")
+            ty = None if run is None else run.ty
+            if not isinstance(ty, wc.FuncType) or function_signature(ty, ResourceNames()) != _RUN:
+                raise InvalidComponent(
+                    "the component exports wasi:cli/run with a type of its own; it must be `func() -> result`"
+                )
+            found = ty.result
+    return found
 
 
 def inspect(wasm: bytes) -> Inspection:
@@ -92,7 +109,7 @@ def _missing(name: str, functions: dict[str, str], world: World) -> list[str]:
     for function, wanted in functions.items():
         given = interface.signatures.get(function)
         if given is None:
-            problems.append(f"{name} function {function}")
+            problems.append(f"{name} {'function' if 'func(' in wanted else 'item'} {function}")
         elif given != wanted:
             problems.append(f"{name} function {function} as {wanted} (the host has {given})")
     return problems

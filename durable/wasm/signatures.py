@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import wasmtime
 from wasmtime import component as wc
 
+from durable.wasm import ffi
+
 
 def base_name(interface: str) -> str:
     """`wasi:io/poll@0.2.9` → `wasi:io/poll`."""
@@ -33,11 +35,16 @@ class ResourceNames:
         return self.learn(ty, "an unnamed resource")
 
 
+#: What stands for the signature of a resource: host and guest either both have it or not.
+RESOURCE = "resource"
+
+
 def function_signature(function: wc.FuncType, names: ResourceNames) -> str:
     """The types of a function's parameters and result, in the notation of WIT."""
+    kind = "async func" if ffi.func_type_is_async(ffi.pointer_of(function)) else "func"
     parameters = ", ".join(_describe(ty, names) for _, ty in function.params)
     result = function.result
-    return f"func({parameters})" + ("" if result is None else f" -> {_describe(result, names)}")
+    return f"{kind}({parameters})" + ("" if result is None else f" -> {_describe(result, names)}")
 
 
 def _describe(ty: wc.ValType | None, names: ResourceNames) -> str:
@@ -74,7 +81,8 @@ def _describe(ty: wc.ValType | None, names: ResourceNames) -> str:
 def imported_functions(component: wc.Component, engine: wasmtime.Engine) -> dict[str, dict[str, str]]:
     """The signature of every function a component imports, by interface (with its version) and function name.
 
-    An import that is not an interface stands under its own name with the key "".
+    Whatever else has to be provided is there as well, a resource as RESOURCE. An import that is not an interface stands
+    under its own name with the key "".
     """
     names = ResourceNames()
     functions: dict[str, dict[str, str]] = {}
@@ -93,6 +101,9 @@ def _interface_functions(name: str, exports: Mapping[str, object], names: Resour
         item = extern.ty  # type: ignore[attr-defined]  # ComponentExtern is not exported by the stock layer
         if isinstance(item, wc.ResourceType):
             names.learn(item, f"{base_name(name)}.{export_name}")
+            functions[export_name] = RESOURCE
         elif isinstance(item, wc.FuncType):
             functions[export_name] = function_signature(item, names)
+        elif not isinstance(item, wc.ValType):
+            functions[export_name] = type(item).__name__
     return functions

@@ -8,7 +8,7 @@ from importlib import resources
 import wasmtime
 from wasmtime import component as wc
 
-from durable.wasm.signatures import ResourceNames, base_name, function_signature
+from durable.wasm.signatures import RESOURCE, ResourceNames, base_name, function_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class World:
             if isinstance(ty, wc.ResourceType):
                 names.learn(ty, f"{base_name(name)}.{export_name}")
                 interface.resources[export_name] = self.resource_id(ty)
+                interface.signatures[export_name] = RESOURCE
             elif isinstance(ty, wc.FuncType):
                 interface.functions[export_name] = ty
                 interface.signatures[export_name] = function_signature(ty, names)
@@ -66,8 +67,13 @@ class World:
 
 
 def _track(interface: str) -> str:
-    """Versions on one track are compatible: the major version, or the minor one before 1.0 (semver.org, rule 4)."""
-    version = interface.partition("@")[2]
+    """Versions on one track are compatible: the major version, or the minor one before 1.0 (semver.org, rule 4).
+
+    A pre-release is compatible with nothing but itself.
+    """
+    version = interface.partition("@")[2].partition("+")[0]
+    if "-" in version:
+        return version
     major, minor, *_ = *version.split("."), "", ""
     return major if major != "0" else f"0.{minor}"
 

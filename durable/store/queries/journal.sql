@@ -89,19 +89,30 @@ WHERE id IN (
 );
 
 -- name: events
--- One page of a journal.
-SELECT index, label, value::text FROM durable.event
-WHERE task_id = %(task)s AND index >= %(first)s ORDER BY index LIMIT %(limit)s;
+-- One page of each of several journals.
+SELECT r.position, e.index, e.label, e.value
+FROM unnest(%(tasks)s::bigint[], %(firsts)s::int[]) WITH ORDINALITY AS r (task_id, first, position)
+CROSS JOIN LATERAL (
+    SELECT index, label, value::text FROM durable.event
+    WHERE task_id = r.task_id AND index >= r.first ORDER BY index LIMIT %(limit)s
+) AS e
+ORDER BY r.position, e.index;
 
 -- name: pending_notifications
--- What a task can take now, the oldest first.
-SELECT id, created_at, event, data::text FROM durable.notification
-WHERE task_id = %(task)s ORDER BY id LIMIT 200;
+-- What each of several tasks can take now, the oldest first.
+SELECT r.position, n.id, n.created_at, n.event, n.data
+FROM unnest(%(tasks)s::bigint[]) WITH ORDINALITY AS r (task_id, position)
+CROSS JOIN LATERAL (
+    SELECT id, created_at, event, data::text FROM durable.notification
+    WHERE task_id = r.task_id ORDER BY id LIMIT 200
+) AS n
+ORDER BY r.position, n.id;
 
 -- name: notified_tasks
 -- Which of the waiting tasks have something to look at: the poll behind NOTIFY.
 SELECT DISTINCT task_id FROM durable.notification WHERE task_id = ANY (%(tasks)s::bigint[]);
 
--- name: task_state
--- Whether a task can still be notified.
-SELECT state FROM durable.task WHERE id = %(task)s;
+-- name: task_states
+-- Whether tasks can still be notified.
+SELECT r.position, t.state
+FROM unnest(%(tasks)s::bigint[]) WITH ORDINALITY AS r (task_id, position) JOIN durable.task AS t ON t.id = r.task_id;

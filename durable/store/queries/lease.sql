@@ -78,7 +78,11 @@ WITH dead AS MATERIALIZED (
 SELECT (SELECT count(*) FROM freed) AS reclaimed, (SELECT coalesce(array_agg(id), '{}') FROM dead) AS dead;
 
 -- name: forget_dead_workers
--- A dead worker's row goes once it has no task left.
-DELETE FROM durable.worker AS w
-WHERE w.id = ANY (%(dead)s::bigint[])
-  AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active');
+-- A dead worker's row goes once it has no task left. Tells how many are left.
+WITH forgotten AS (
+    DELETE FROM durable.worker AS w
+    WHERE w.id = ANY (%(dead)s::bigint[])
+      AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active')
+    RETURNING w.id
+)
+SELECT cardinality(%(dead)s::bigint[]) - (SELECT count(*) FROM forgotten);

@@ -1,0 +1,1 @@
+"""The command `durable`. The only place that wires everything together; one command group per file."""

@@ -1,0 +1,165 @@
+"""`durable doctor`: what stands between this host and running tasks, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from durable.cli.invocation import Invocation
+from durable.cli.options import Command
+from durable.cli.output import print_rows
+from durable.database_url import redacted
+from durable.drivers.connecting import Conn, connect
+from durable.drivers.faults import translated
+from durable.errors import DurableError
+from durable.store import migrations, queries
+
+OLDEST_SERVER = 140000
+MAX_CLOCK_SKEW = 1.0  # seconds
+
+_SQL = queries.load("doctor")
+_WORKERS = queries.load("worker_list")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found: ok, a warning, or bad, which means that tasks cannot run as things are."""
+
+    check: str
+    status: str
+    found: str
+    remedy: str = ""
+
+
+@click.command(cls=Command, epilog="durable doctor")
+@click.pass_obj
+def doctor(invocation: Invocation) -> int:
+    """Check the database, this host and the workers, and say what to do.
+
+    The exit code is 1 when something is bad.
+    """
+    findings = list(examine(invocation))
+    if invocation.output == "table":
+        for finding in findings:
+            _print(finding)
+    else:
+        rows = [{name: getattr(finding, name) for name in Finding.__slots__} for finding in findings]
+        print_rows(rows, invocation.output, Finding.__slots__)
+    return 1 if any(finding.status == "bad" for finding in findings) else 0
+
+
+def examine(invocation: Invocation) -> Iterator[Finding]:
+    """All findings. Raises ConfigError: without a configuration there is nothing to examine."""
+    config = invocation.config
+    yield check_wasmtime()
+    yield check_cache_folder(config.cache_folder)
+    try:
+        url = invocation.database_url
+        with connect(url) as connection:
+            yield from _check_database(connection, url, config.heartbeat_timeout)
+    except DurableError as error:
+        problem, _, remedy = str(error).partition("\n")
+        yield Finding("database", "bad", problem, remedy)
+
+
+def check_wasmtime() -> Finding:
+    """Whether the engine can be loaded at all: it is native code."""
+    try:
+        import wasmtime  # noqa: F401
+    except (ImportError, OSError) as error:
+        return Finding("wasmtime", "bad", f"cannot be loaded: {error}", "install durable again with its dependencies")
+    return Finding("wasmtime", "ok", f"version {importlib.metadata.version('wasmtime')}")
+
+
+def check_cache_folder(folder: Path) -> Finding:
+    """Whether compiled programs can be kept. Without it every worker compiles for itself."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"durable")
+    except OSError as error:
+        remedy = "make the folder writable, or set cache_folder (DURABLE_CACHE_FOLDER)"
+        return Finding("cache folder", "bad", f"{folder}: {error.strerror}", remedy)
+    return Finding("cache folder", "ok", f"{folder} is writable")
+
+
+def _check_database(connection: Conn, url: str, heartbeat_timeout: float) -> Iterator[Finding]:
+    with translated():
+        before = datetime.now(UTC).timestamp()
+        number, version, database, user, database_clock, is_standby = _rows(connection, "server")[0]
+        after = datetime.now(UTC).timestamp()
+    yield _server(number, f"PostgreSQL {version}, database {database}, role {user}, {redacted(url)}", is_standby)
+    yield clock_skew(before, database_clock, after)
+    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("schema", lambda: _schema(connection)),
+        ("privileges", lambda: _privileges(connection)),
+        ("workers", lambda: _workers(connection, heartbeat_timeout)),
+    )
+    for name, check in checks:
+        try:
+            with translated():
+                finding = check()
+        except DurableError as error:
+            problem, _, remedy = str(error).partition("\n")
+            finding = Finding(name, "bad", problem, remedy)
+        yield finding
+        if name == "schema" and finding.status == "bad":
+            return
+
+
+def _server(number: int, found: str, is_standby: bool) -> Finding:
+    if is_standby:
+        return Finding("database", "bad", f"{found}: a standby, which is read-only", "use the URL of the primary")
+    if number < OLDEST_SERVER:
+        return Finding("database", "bad", f"{found}: too old", "use PostgreSQL 14 or newer")
+    return Finding("database", "ok", found)
+
+
+def clock_skew(before: float, database_clock: float, after: float) -> Finding:
+    """How far this host's clock is from the database's, which was read between two looks at this host's."""
+    ahead = before - database_clock if database_clock < before else min(0.0, after - database_clock)
+    if abs(ahead) <= MAX_CLOCK_SKEW:
+        return Finding("clock", "ok", f"within {MAX_CLOCK_SKEW:g} s of the database's")
+    # Only a warning: durable lives by the database's clock.
+    found = f"this host is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the database"
+    return Finding("clock", "warning", found, "set the clocks by NTP: times in logs and in tables do not agree")
+
+
+def _schema(connection: Conn) -> Finding:
+    migrations.check_schema(connection)
+    return Finding("schema", "ok", f"version {migrations.latest()}")
+
+
+def _privileges(connection: Conn) -> Finding:
+    missing = [*_rows(connection, "missing_privileges"), *_rows(connection, "missing_sequence_privileges")]
+    if not missing:
+        return Finding("privileges", "ok", "the role may do what a worker does")
+    said = ", ".join(f"{privilege} on {relation}" for relation, privilege in missing)
+    return Finding("privileges", "bad", f"the role lacks {said}", "GRANT them, or use the role that migrated")
+
+
+def _workers(connection: Conn, heartbeat_timeout: float) -> Finding:
+    parameters = {"heartbeat_timeout": heartbeat_timeout}
+    alive = connection.execute(_WORKERS["count_alive"], parameters).fetchall()[0][0]
+    waiting = _rows(connection, "waiting")[0][0]
+    if alive:
+        return Finding("workers", "ok", f"{alive} alive, {waiting} task(s) ready to run")
+    status = "bad" if waiting else "warning"
+    return Finding("workers", status, f"none alive, {waiting} task(s) ready to run", "run `durable supervise`")
+
+
+def _rows(connection: Conn, query: str) -> list[tuple[Any, ...]]:
+    return connection.execute(_SQL[query]).fetchall()
+
+
+def _print(finding: Finding) -> None:
+    click.echo(f"{finding.status:8} {finding.check:13} {finding.found}")
+    if finding.remedy:
+        click.echo(f"{'':8} {'':13} to do: {finding.remedy}")

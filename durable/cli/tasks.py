@@ -1,0 +1,72 @@
+"""`durable list`, `durable show` and `durable wait`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from durable.cli.following import wait_for_end
+from durable.cli.invocation import Invocation
+from durable.cli.options import Command
+from durable.cli.output import print_one, print_rows, timestamp
+from durable.cli.parameters import TASK_ID, seconds
+from durable.model import FAILURE_LOG_INDEX, Task, TaskState
+from durable.operations.data import Json
+
+DEFAULT_LIMIT = 50
+
+
+@click.command("list", cls=Command, epilog="durable list --state failed\ndurable list --name 'order-*' -o jsonl")
+@click.option("--state", type=click.Choice([state.value for state in TaskState]), help="Only tasks in this state.")
+@click.option("--name", "name_glob", metavar="GLOB", help="Only these names: * is any text, ? one character.")
+@click.option("--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, metavar="N")
+@click.pass_obj
+def list_tasks(invocation: Invocation, state: str | None, name_glob: str | None, limit: int) -> None:
+    """Print tasks, the newest first."""
+    found = invocation.client.tasks(state=state, name_glob=name_glob, limit=limit + 1)
+    rows = [_row(task) for task in found[:limit]]
+    print_rows(rows, invocation.output, ["id", "name", "state", "program", "created_at"])
+    if len(found) > limit:
+        click.echo(f"there are more; --limit shows more than these {limit}", err=True)
+
+
+@click.command(cls=Command, epilog="durable show 12\ndurable show 12 -o json")
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.pass_obj
+def show(invocation: Invocation, task_id: int) -> None:
+    """Print all that is known about a task."""
+    row = _row(invocation.client.task(task_id))
+    row["reason"] = _reason(invocation, task_id) if row["state"] in ("failed", "quarantined") else None
+    print_one(row, invocation.output)
+
+
+@click.command(cls=Command, epilog="durable wait 12 --timeout 5m")
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.option("--timeout", callback=seconds, metavar="DURATION", help="Give up after this long, with exit code 124.")
+@click.pass_obj
+def wait(invocation: Invocation, task_id: int, timeout: float | None) -> None:
+    """Wait until a task ends and print its state. The exit code is 1 when it failed."""
+    click.echo(wait_for_end(invocation, task_id, timeout).state)
+    invocation.client.wait(task_id, raise_on_failure=True)
+
+
+def _reason(invocation: Invocation, task_id: int) -> str:
+    lines = invocation.client.logs(task_id)
+    return "\n".join(line.message.strip() for line in lines if line.index >= FAILURE_LOG_INDEX)
+
+
+def _row(task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "name": task.name,
+        "state": task.state.value,
+        "program": task.program or task.program_hash[:12],
+        "program_hash": task.program_hash,
+        "data": Json(task.data),
+        "running_on": task.running_on,
+        "created_at": timestamp(task.created_at),
+        "completed_at": timestamp(task.completed_at),
+        "wakeup_at": timestamp(task.wakeup_at),
+        "lease": task.lease,
+    }

@@ -1,0 +1,1 @@
+"""Carry out the steps of `durable/operations/` against PostgreSQL: blocking, or in an event loop."""

@@ -1,0 +1,219 @@
+"""The command line itself: options, errors, exit codes, help."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from durable import __version__
+from durable.cli.invocation import Invocation
+from durable.cli.process_list import without_url
+from durable.cli.root import cli
+from tests.cli.conftest import Durable, end_of
+from tests.client.databases import Worker
+
+SECRET = "s3cr3t-canary"
+
+
+def commands(group: click.Group = cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{path} {name}".strip(), command
+        if isinstance(command, click.Group):
+            yield from commands(command, name)
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    assert {name for name, _ in commands()} >= {
+        *("supervise", "launch", "logs", "events", "notify", "list", "show", "wait", "migrate", "doctor", "config"),
+        *("program", "program add", "program list", "program rm", "version", "completion"),
+    }
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: str(value))
+def test_every_command_has_a_help_with_an_example_and_the_global_options(name: str, command: click.Command) -> None:
+    done = CliRunner().invoke(cli, [*name.split(), "--help"], obj=Invocation({}))
+
+    assert done.exit_code == 0
+    assert f"\nExample:\n  durable {name.split()[0]}" in done.output or 'eval "$(durable' in done.output
+    for option in ("--database-url", "--config", "--output", "--log-format", "--debug"):
+        assert option in done.output
+
+
+def test_version_is_told_in_two_ways(homeless: Durable) -> None:
+    assert homeless.process("--version").out == homeless("version").out == f"durable {__version__}\n"
+
+
+def test_global_options_are_taken_before_and_after_the_command_and_the_last_wins(
+    homeless: Durable, url: str, worker: Worker
+) -> None:
+    worker.task()
+    assert len(json.loads(homeless("--database-url", url, "-o", "json", "list").out)) == 1
+    assert len(json.loads(homeless("list", "-o", "json", "--database-url", url).out)) == 1
+    assert len(json.loads(homeless("-o", "table", "list", "-o", "json", "--database-url", url).out)) == 1
+
+
+def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(homeless: Durable) -> None:
+    for arguments in [
+        ("nonsense",),
+        ("list", "--nonsense"),
+        ("list", "--state", "nonsense"),
+        ("list", "--limit", "0"),
+        ("launch", "only a name"),
+        ("logs", "not-a-number"),
+        ("program",),
+        ("program", "add", "no-such-file.wasm"),
+        ("supervise", "--workers", "0"),
+        ("-o", "xml", "list"),
+    ]:
+        done = homeless(*arguments)
+        assert (done.code, done.out) == (2, ""), done
+        assert done.err.startswith("error: ")
+        assert re.fullmatch(r"try `durable.* --help`", done.err.splitlines()[1])
+
+
+def test_a_database_that_is_down_exits_with_69_without_password_or_traceback(homeless: Durable) -> None:
+    homeless.environ["DATABASE_URL"] = f"postgresql://me:{SECRET}@127.0.0.1:1/db"
+    for arguments in [("list",), ("supervise", "--workers", "1"), ("migrate",), ("launch", "t", "p")]:
+        done = homeless(*arguments)
+        assert done.code == 69, done
+        assert len(done.err.splitlines()) == 2
+        assert SECRET not in done.out + done.err
+
+    shown = homeless.process("--debug", "list")
+    assert "Traceback" in shown.err
+    assert SECRET not in shown.err
+
+
+def test_a_password_on_the_command_line_does_not_stay_in_the_process_list(
+    homeless: Durable, worker: Worker, url: str
+) -> None:
+    task_id = worker.task("active")
+    worker.register()
+    secret_url = url.replace("postgresql://durable@", f"postgresql://durable:{SECRET}@")
+    assert secret_url != url
+    waiting = homeless.start("wait", "--database-url", secret_url, task_id)
+    command_line = Path(f"/proc/{waiting.pid}/cmdline")
+    deadline = time.monotonic() + 20
+    while SECRET.encode() in command_line.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert SECRET.encode() not in command_line.read_bytes()
+    worker.end(task_id)
+    done = end_of(waiting)
+    assert (done.code, done.out) == (0, "complete\n")
+
+
+def test_only_the_url_is_taken_out_of_the_arguments() -> None:
+    assert without_url(["python", "-m", "durable", "list", "-o", "json"]) == (
+        ["python", "-m", "durable", "list", "-o", "json"],
+        None,
+    )
+    assert without_url(["d", "--database-url", "a", "list", "--database-url=b=c", "x"]) == (["d", "list", "x"], "b=c")
+    assert without_url(["d", "--database-url"]) == (["d"], None)
+
+
+def test_a_bad_setting_exits_with_78(homeless: Durable, tmp_path: Path) -> None:
+    homeless.environ["DURABLE_MAX_TASK"] = "5"
+    done = homeless("list")
+    assert (done.code, done.out) == (78, "")
+    assert (
+        done.err == 'error: unknown variable "DURABLE_MAX_TASK" in the environment; did you mean "DURABLE_MAX_TASKS"?\n'
+    )
+    del homeless.environ["DURABLE_MAX_TASK"]
+    assert homeless("config", "--config", tmp_path / "nothing.toml").code == 78
+    assert homeless("supervise", "--heartbeat-interval", "1h").code == 78
+
+
+def test_config_prints_every_value_and_where_it_comes_from(homeless: Durable, tmp_path: Path) -> None:
+    file = tmp_path / "durable.toml"
+    file.write_text('poll_interval = "2s"')
+    homeless.environ["DURABLE_MAX_TASKS"] = "20"
+    homeless.environ["DATABASE_URL"] = f"postgresql://me:{SECRET}@host/db"
+
+    done = homeless("config", "--config", file, "--suspend-timeout", "5m", "-o", "json")
+
+    assert SECRET not in done.out
+    rows = {row["key"]: (row["value"], row["source"]) for row in json.loads(done.out)}
+    assert rows["poll_interval"] == ("2s", str(file))
+    assert rows["max_tasks"] == ("20", "DURABLE_MAX_TASKS")
+    assert rows["suspend_timeout"] == ("5m", "--suspend-timeout")
+    assert rows["database_url"] == ("postgresql://me:***@host/db", "DATABASE_URL")
+    assert rows["heartbeat_timeout"] == ("30s", "default")
+
+
+def test_completion_completes_commands_and_options(homeless: Durable) -> None:
+    assert "_DURABLE_COMPLETE" in homeless("completion", "zsh").out
+    homeless.environ |= {"_DURABLE_COMPLETE": "bash_complete", "COMP_WORDS": "durable la", "COMP_CWORD": "1"}
+    assert homeless.process().out == "plain,launch\n"
+
+
+def test_help_is_shown_when_nothing_is_asked_for(homeless: Durable) -> None:
+    done = homeless()
+    assert done.code == 0
+    assert "Run workflows to completion" in done.out
+
+
+def test_migrate_takes_steps_up_and_down_and_says_them(homeless: Durable, empty_url: str) -> None:
+    homeless.environ["DURABLE_DATABASE_URL"] = empty_url
+    assert homeless("list").code == 78
+    assert homeless("supervise").code == 78
+    assert homeless("migrate", "--dry-run").out.startswith("would apply 0001_initial up\n")
+    assert homeless("migrate").out.startswith("applied 0001_initial up\n")
+    again = homeless("migrate")
+    assert (again.code, again.out, again.err) == (0, "", "nothing to do\n")
+    assert homeless("list").code == 0
+    assert homeless("migrate", "--target", "0").out.endswith("applied 0001_initial down\n")
+    assert homeless("migrate", "--target", "4711").code == 78
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(durable: Durable, worker: Worker, tmp_path: Path) -> None:
+    well = durable("doctor")
+    assert well.code == 0, well
+    assert re.search(r"^ok +schema", well.out, re.MULTILINE)
+    assert "`durable supervise`" in well.out
+
+    worker.task("ready")
+    assert durable("doctor").code == 1
+    worker.register()
+    assert durable("doctor").code == 0
+
+    (tmp_path / "file").write_text("")
+    durable.environ["DURABLE_CACHE_FOLDER"] = str(tmp_path / "file" / "cache")
+    ill = durable("doctor", "-o", "jsonl")
+    assert ill.code == 1
+    findings = {row["check"]: row for row in map(json.loads, ill.out.splitlines())}
+    assert findings["cache folder"]["status"] == "bad"
+    assert "cache_folder" in findings["cache folder"]["remedy"]
+    assert set(findings) == {"wasmtime", "cache folder", "database", "clock", "schema", "privileges", "workers"}
+
+
+def test_doctor_finds_a_missing_schema_missing_privileges_and_a_missing_database(
+    homeless: Durable, url: str, empty_url: str
+) -> None:
+    homeless.environ["DURABLE_DATABASE_URL"] = empty_url
+    assert re.search(r"^bad +schema .*durable migrate", homeless("doctor").out, re.MULTILINE)
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA durable TO looker"
+        )
+        connection.execute("GRANT SELECT ON durable.migration, durable.task, durable.worker TO looker")
+        homeless.environ["DURABLE_DATABASE_URL"] = url.replace("durable@", "looker@")
+        done = homeless("doctor")
+        connection.execute("DROP OWNED BY looker; DROP ROLE looker")
+    assert done.code == 1
+    assert "INSERT on durable.task" in done.out
+    assert "USAGE on durable.task_id_seq" in done.out
+
+    homeless.environ["DURABLE_DATABASE_URL"] = "postgresql://127.0.0.1:1/db"
+    done = homeless("doctor")
+    assert (done.code, done.err) == (1, "")
+    assert re.search(r"^bad +database +cannot connect", done.out, re.MULTILINE)

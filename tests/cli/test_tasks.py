@@ -1,0 +1,241 @@
+"""Launching, notifying and looking at tasks from the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX
+from tests.cli.conftest import Durable, end_of
+from tests.client.databases import Worker, component, core_module, needy_component
+
+Sql = psycopg.Connection[TupleRow]
+
+
+def until_launched(sql: Sql) -> int:
+    """The id of the task that somebody launches."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        row = sql.execute("SELECT id FROM durable.task").fetchone()
+        if row is not None:
+            return int(row[0])
+        time.sleep(0.02)
+    raise AssertionError("nobody launches a task")
+
+
+def test_launch_prints_exactly_the_id_and_the_program_can_be_launched_by_name_and_hash(
+    durable: Durable, tmp_path: Path, sql: Sql
+) -> None:
+    first = durable.process("launch", "my first task", component(tmp_path), "--data", '{"a": [1.10]}')
+    assert (first.code, first.out, first.err) == (0, "launched new task with id 1\n", "")
+    assert durable("launch", "second", "hello").out == "launched new task with id 2\n"
+    hash = durable("program", "list", "-o", "jsonl").out
+    assert durable("launch", "third", json.loads(hash)["hash"]).out == "launched new task with id 3\n"
+
+    assert sql.execute("SELECT name, data::text, state::text FROM durable.task ORDER BY id").fetchall() == [
+        ("my first task", '{"a": [1.10]}', "ready"),
+        ("second", "null", "ready"),
+        ("third", "null", "ready"),
+    ]
+
+
+def test_bad_input_is_refused_in_the_words_of_the_contract(durable: Durable, tmp_path: Path, sql: Sql) -> None:
+    for arguments, said in [
+        (("launch", "", component(tmp_path)), "the task name must not be an empty string"),
+        (("launch", "t", component(tmp_path), "--data", "{"), "provided task data was not valid json"),
+        (("launch", "t", core_module(tmp_path)), "expected a WASM component but got a WASM module instead"),
+        (("launch", "t", needy_component(tmp_path)), "does not provide: acme:gate/door@1.0.0"),
+        (("launch", "t", "no-such-program"), "no file and no stored program 'no-such-program'"),
+        (("notify", 4711, "e"), "no task with id 4711"),
+        (("logs", 2**70), f"no task with id {2**70}"),
+    ]:
+        done = durable(*arguments)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith("error: ")
+        assert said in done.err
+        assert len(done.err.splitlines()) <= 2
+    assert sql.execute("SELECT count(*) FROM durable.task").fetchone() == (0,)
+
+
+def test_tail_prints_the_log_as_it_is_until_the_task_ends(durable: Durable, worker: Worker) -> None:
+    worker.store_program()
+    worker.register()
+    tailing = durable.start("launch", "--tail", "t", "stored")
+    task_id = until_launched(worker.sql)
+    worker.print(task_id, 0, "Hello, ")
+    worker.print(task_id, 3, "wörld!\nbye")
+    worker.end(task_id)
+
+    done = end_of(tailing)
+    assert (done.code, done.out, done.err) == (0, f"launched new task with id {task_id}\nHello, wörld!\nbye", "")
+
+
+def test_tail_says_why_a_task_failed_and_exits_with_1(durable: Durable, worker: Worker) -> None:
+    worker.store_program()
+    worker.register()
+    tailing = durable.start("launch", "-f", "t", "stored")
+    task_id = until_launched(worker.sql)
+    worker.print(task_id, 0, "no newline")
+    worker.print(task_id, FAILURE_LOG_INDEX, "it broke\n  0: backtrace")
+    worker.end(task_id, "failed")
+
+    done = end_of(tailing)
+    assert done.code == 1
+    assert done.out == f"launched new task with id {task_id}\nno newline"
+    assert done.err == f"\nit broke\n  0: backtrace\nerror: task {task_id} failed\n"
+
+
+def test_launch_without_a_worker_says_so_and_goes_on_waiting(durable: Durable, worker: Worker) -> None:
+    worker.store_program()
+    waiting = durable.start("launch", "--wait", "t", "stored")
+    task_id = until_launched(worker.sql)
+    assert waiting.stderr is not None
+    assert "run" in (hint := waiting.stderr.readline().decode())
+    assert "`durable supervise`" in hint
+    worker.print(task_id, FAILURE_LOG_INDEX, "it broke\n  0: backtrace")
+    worker.end(task_id, "quarantined")
+
+    done = end_of(waiting)
+    assert done.code == 1
+    assert done.err.splitlines()[0] == f"error: task {task_id} quarantined: it broke"
+
+
+def test_logs_print_the_text_in_order_and_follow_until_the_end(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task("active")
+    worker.register()
+    for index, text in [(CRASH_LOG_INDEX, "task panicked"), (FAILURE_LOG_INDEX, "it broke"), (7, "b"), (2, "a\n")]:
+        worker.print(task_id, index, text)
+    assert durable("logs", task_id).out == "a\nb\nit broke\ntask panicked\n"
+    assert durable("logs", task_id).code == 0
+
+    following = durable.start("logs", task_id, "--tail")
+    time.sleep(0.5)
+    worker.print(task_id, 8, "c\n")
+    worker.end(task_id, "failed")
+
+    done = end_of(following)
+    assert (done.code, done.out) == (1, "a\nbc\nit broke\ntask panicked\n")
+
+
+def test_following_a_task_that_has_failed_already_does_not_hang(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task("failed")
+    worker.print(task_id, FAILURE_LOG_INDEX, "it broke")
+
+    done = durable.process("logs", "-f", task_id)
+
+    assert (done.code, done.out, done.err) == (1, "it broke\n", f"error: task {task_id} failed\n")
+
+
+def test_wait_prints_the_state_and_its_exit_code_says_how_it_went(durable: Durable, worker: Worker) -> None:
+    worker.register()
+    assert (durable("wait", worker.task("complete")).code, durable("wait", worker.task("complete")).out) == (
+        0,
+        "complete\n",
+    )
+    done = durable("wait", worker.task("cancelled"))
+    assert (done.code, done.out) == (1, "cancelled\n")
+    done = durable("wait", worker.task("suspended"), "--timeout", "300ms")
+    assert (done.code, done.out) == (124, "")
+    assert "is still suspended" in done.err
+    assert durable("wait", 1, "--timeout", "soon").code == 2
+
+
+def test_an_interrupted_wait_exits_with_130(durable: Durable, worker: Worker) -> None:
+    worker.register()
+    waiting = durable.start("wait", worker.task("active"))
+    time.sleep(1.5)
+    waiting.send_signal(signal.SIGINT)
+
+    done = end_of(waiting)
+    assert (done.code, done.err) == (130, "")
+
+
+def test_notify_sends_json_and_null_by_default(durable: Durable, worker: Worker, sql: Sql) -> None:
+    task_id = worker.task()
+
+    assert durable("notify", task_id, "first").code == 0
+    assert durable("notify", task_id, "second", '{"n": 1}').code == 0
+    assert "provided notification data was not valid json" in durable("notify", task_id, "third", "{").err
+    assert "takes no more notifications" in durable("notify", worker.task("failed"), "late").err
+
+    rows = sql.execute("SELECT event, data::text FROM durable.notification ORDER BY id").fetchall()
+    assert rows == [("first", "null"), ("second", '{"n": 1}')]
+
+
+def test_list_prints_tasks_as_a_table_or_as_json(durable: Durable, worker: Worker) -> None:
+    for state, name in [("failed", "order-1"), ("ready", "order-2"), ("failed", "tricky\x1b[31m\nname")]:
+        worker.task(state, name)
+
+    table = durable("list").out.splitlines()
+    assert table[0].split() == ["id", "name", "state", "program", "created_at"]
+    assert [line.split()[0] for line in table[1:]] == ["3", "2", "1"]
+    assert "\x1b" not in "".join(table)
+    assert len({line.index("order") for line in table if "order" in line}) == 1
+
+    rows = json.loads(durable("-o", "json", "list", "--state", "failed").out)
+    assert [row["name"] for row in rows] == ["tricky\x1b[31m\nname", "order-1"]
+    lines = durable("list", "--name", "order-*", "--limit", "1", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in lines.out.splitlines()] == [2]
+    assert "there are more" in lines.err
+    assert json.loads(durable("list", "--state", "paused", "-o", "json").out) == []
+
+
+def test_show_prints_all_of_a_task_with_the_reason_of_its_failure(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task("failed")
+    worker.print(task_id, FAILURE_LOG_INDEX, "it broke\n")
+
+    assert "reason        it broke" in durable("show", task_id).out.splitlines()
+    shown = json.loads(durable("show", task_id, "-o", "json").out)
+    assert (shown["id"], shown["state"], shown["data"], shown["reason"]) == (task_id, "failed", None, "it broke")
+
+
+def test_events_print_index_label_and_value(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task()
+    worker.record(task_id, 0, "wasi:clocks/wall-clock.now", {"seconds": 2**63 + 1, "nanoseconds": 5})
+    worker.record(task_id, 1, "my step", {"type": "value", "data": 1})
+
+    table = durable("events", task_id).out.splitlines()
+    assert table[0].split() == ["index", "label", "value"]
+    assert table[2] == '1      my step                     {"data": 1, "type": "value"}'
+    rows = [json.loads(line) for line in durable("events", task_id, "-o", "jsonl").out.splitlines()]
+    assert rows[0] == {
+        "index": 0,
+        "label": "wasi:clocks/wall-clock.now",
+        "value": {"seconds": 2**63 + 1, "nanoseconds": 5},
+    }
+
+
+def test_programs_are_added_listed_and_removed(durable: Durable, tmp_path: Path, worker: Worker) -> None:
+    added = durable("program", "add", component(tmp_path), "--name", "greeter")
+    assert added.code == 0
+    hash = added.out.strip()
+    (row,) = json.loads(durable("program", "list", "-o", "json").out)
+    assert (row["hash"], row["name"]) == (hash, "greeter")
+    assert durable("program", "list").out.splitlines()[1].split()[:2] == [hash[:12], "greeter"]
+
+    refused = durable("program", "add", needy_component(tmp_path))
+    assert (refused.code, refused.out) == (1, "")
+    assert "acme:gate/door@1.0.0" in refused.err
+    assert durable("program", "rm", hash[:10]).out == f"removed {hash}\n"
+    assert durable("program", "rm", hash).code == 1
+    worker.task()
+    assert "is used by 1 task" in durable("program", "rm", "stored").err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task("complete")
+    for index in range(20):
+        worker.print(task_id, index, "x" * 100_000)
+    reading = durable.start("logs", task_id)
+    assert reading.stdout is not None
+    reading.stdout.read(10)
+    reading.stdout.close()
+
+    assert reading.wait(20) == 141
+    assert reading.stderr is not None
+    assert reading.stderr.read() == b""

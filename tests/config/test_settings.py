@@ -1,0 +1,191 @@
+"""Settings: where they come from, what they may be, and which fit together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from durable.config import KEYS, Config, check_relations, default_cache_folder, load
+from durable.errors import ConfigError
+
+NOWHERE = {"DURABLE_CONFIG": ""}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "durable.toml"
+
+
+def refusal(file: Path | None = None, **environ: str) -> str:
+    """What is said of these variables, or of this file."""
+    with pytest.raises(ConfigError) as refused:
+        load({}, environ, file)
+    assert refused.value.exit_code == 78
+    assert len(str(refused.value).splitlines()) == 1
+    return str(refused.value)
+
+
+def test_without_anything_everything_has_its_default() -> None:
+    config = load({}, {"HOME": "/home/me"})
+
+    assert config.database_url is None
+    assert (config.heartbeat_interval, config.heartbeat_timeout, config.poll_interval) == (10, 30, 1)
+    assert (config.flush_interval, config.max_tasks, config.cleanup_age) == (0.02, 1000, 7 * 86400)
+    assert (config.max_event_bytes, config.max_log_bytes_per_transaction) == (4 * 1024**2, 131072)
+    assert config.max_workflow_events == 2147483647
+    assert {config.source_of(key) for key in KEYS} == {"default"}
+    check_relations(config)
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(file: Path) -> None:
+    file.write_text('max_tasks = 1\npoll_interval = "2s"\nsuspend_timeout = 3')
+    environ = {"DURABLE_MAX_TASKS": "10", "DURABLE_POLL_INTERVAL": "20s"}
+
+    config = load({"max_tasks": "100", "log_level": None}, environ, file)
+
+    assert (config.max_tasks, config.poll_interval, config.suspend_timeout) == (100, 20, 3)
+    sources = [config.source_of(key) for key in ("max_tasks", "poll_interval", "suspend_timeout", "log_level")]
+    assert sources == ["--max-tasks", "DURABLE_POLL_INTERVAL", str(file), "default"]
+
+
+def test_database_url_is_taken_where_it_is_set_first(file: Path) -> None:
+    file.write_text('database_url = "postgresql://file/db"')
+    environ = {"DATABASE_URL": "postgresql://general/db"}
+    assert load({}, {}, file).database_url == "postgresql://file/db"
+    assert load({}, environ, file).database_url == "postgresql://general/db"
+    environ["DURABLE_DATABASE_URL"] = "postgresql://ours/db"
+    assert load({}, environ, file).database_url == "postgresql://ours/db"
+    assert load({"database_url": "postgresql://flag/db"}, environ, file).database_url == "postgresql://flag/db"
+
+
+def test_the_file_is_the_one_that_a_variable_names(file: Path) -> None:
+    file.write_text("max_tasks = 7")
+
+    assert load({}, {"DURABLE_CONFIG": str(file)}).max_tasks == 7
+
+
+def test_a_file_that_cannot_be_read_is_an_error(file: Path) -> None:
+    assert f"there is no configuration file {file}" in refusal(file)
+    file.write_text("max_tasks = ")
+    assert "is not valid TOML" in refusal(file)
+    file.write_bytes(b"max_tasks = \xff")
+    assert "is not valid TOML" in refusal(file)
+    assert "Is a directory" in refusal(file.parent)
+
+
+def test_an_unknown_key_is_an_error_that_names_the_nearest(file: Path) -> None:
+    file.write_text("heartbeat_timout = 3")
+    assert f'unknown key "heartbeat_timout" in {file}; did you mean "heartbeat_timeout"?' == refusal(file)
+    assert 'did you mean "DURABLE_MAX_TASKS"?' in refusal(DURABLE_MAXTASKS="3")
+    assert "did you mean" in refusal(DURABLE_QQQ="3")
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    load(
+        {},
+        {
+            "DURABLE_FAILPOINT": "x:1",
+            "DURABLE_PORT": "tcp://10.0.0.1:80",  # Kubernetes, for a service that is called durable
+            "DURABLE_PORT_80_TCP_ADDR": "10.0.0.1",
+            "DURABLE_SERVICE_HOST": "10.0.0.1",
+            "DURABLE_SERVICE_PORT_HTTP": "80",
+            "DURABLE_MAX_TASKS": "",
+            "XDURABLE_MAX_TASKS": "3",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (3, 3),
+        (0.5, 0.5),
+        ("3", 3),
+        ("20ms", 0.02),
+        ("10s", 10),
+        ("5m", 300),
+        ("24h", 86400),
+        ("7d", 604800),
+        ("1.5 m", 90),
+    ],
+)
+def test_a_duration_is_seconds_or_has_a_unit(written: object, seconds: float) -> None:
+    config = load({"suspend_timeout": written}, {})
+
+    assert config.suspend_timeout == seconds
+    assert load({"suspend_timeout": KEYS["suspend_timeout"].kind.show(config.suspend_timeout)}, {}) == config
+
+
+@pytest.mark.parametrize(("written", "size"), [(70000, 70000), ("128KiB", 131072), ("256MiB", 2**28), ("1 GiB", 2**30)])
+def test_a_size_is_bytes_or_has_a_unit(written: object, size: int) -> None:
+    config = load({"guest_memory_limit": written}, {})
+
+    assert config.guest_memory_limit == size
+    assert KEYS["guest_memory_limit"].kind.read(KEYS["guest_memory_limit"].kind.show(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("suspend_timeout", value) for value in ["x", "", "5 weeks", "-1", -1, True, float("nan"), [], "1s2s"]),
+        *(("guest_memory_limit", value) for value in ["x", "1MB", "0.5B", -1, True, "5GiB", "1KiB"]),
+        *(("max_tasks", value) for value in ["x", "1.5", 1.5, 0, "-1", True, "\u0661"]),
+        *(("max_workflow_events", value) for value in [0, 2**31]),
+        ("log_format", "xml"),
+        ("log_level", "loud"),
+        ("cache_folder", 3),
+        ("database_url", 3),
+        ("database_url", "localhost"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_key_and_where_it_was(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key} \(from {KEYS[key].flag}\)"):
+        load({key: value}, {})
+
+
+def test_a_bad_database_url_is_not_shown() -> None:
+    said = refusal(DURABLE_DATABASE_URL="postgresql://me:s3cr3t/x@host/db")
+
+    assert "s3cr3t" not in said
+    assert "percent-encoded" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"heartbeat_interval": 11}, "heartbeat_interval (11s) must be at most a third of heartbeat_timeout (30s)"),
+        ({"heartbeat_timeout": "20s"}, "heartbeat_interval (10s) must be at most a third"),
+        ({"flush_interval": 1, "heartbeat_timeout": 2, "heartbeat_interval": 0.5}, "flush_interval (1s)"),
+        ({"max_tasks": 5001}, "max_tasks (5001) must be at most 5000: each task needs memory maps"),
+        ({"max_task_log_bytes": 1000}, "max_log_bytes_per_transaction (128KiB) must not exceed"),
+        ({"guest_cpu_limit": "5ms"}, "guest_cpu_slice (10ms) must not exceed guest_cpu_limit (5ms)"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_an_error(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(settings, {})
+
+
+def test_values_at_the_edge_of_fitting_together_are_fine() -> None:
+    load({"heartbeat_interval": 0.1, "heartbeat_timeout": "0.6s", "flush_interval": 0.2, "max_tasks": 5000}, {})
+    for timeout in (0.5, 0.7, 1, 30, 3600):
+        config = load({"heartbeat_timeout": timeout, "heartbeat_interval": timeout / 3}, {})
+        assert 0 < config.idle_in_transaction_timeout < config.heartbeat_timeout
+
+
+def test_the_cache_folder_is_the_users() -> None:
+    assert default_cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/durable")
+    assert load({}, {"XDG_CACHE_HOME": "/c"}).cache_folder == Path("/c/durable")
+    assert load({"cache_folder": "~/x"}, {}).cache_folder == Path.home() / "x"
+
+
+def test_the_database_url_is_not_in_what_is_printed_of_a_configuration() -> None:
+    assert "s3cr3t" not in repr(Config(database_url="postgresql://me:s3cr3t@host/db"))
+
+
+def test_every_key_is_documented_in_one_sentence_or_two() -> None:
+    for key in KEYS.values():
+        assert key.doc.endswith("."), key.name
+        assert hasattr(Config(), key.name)

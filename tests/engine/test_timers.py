@@ -1,0 +1,110 @@
+"""Durable time: tasks that wait cost nothing, keep their deadlines, and wake on time by the database's clock."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.engine.conftest import StartService
+from tests.engine.database import Database, wait_until
+
+
+def resident_bytes(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * 4096
+
+
+def transactions(database: Database) -> int:
+    database.query("SELECT pg_stat_clear_snapshot()")
+    return int(database.value("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"))
+
+
+def test_a_long_sleep_is_suspended_at_once_and_resumes_on_time(database: Database, start_service: StartService) -> None:
+    start_service(workers=2)
+    task = database.launch("sleepy-sleep")
+    database.wait_for_state(task, "suspended", 10)
+    remaining = database.value(
+        "SELECT extract(epoch FROM wakeup_at - durable.now()) FROM durable.task WHERE id = %s", task
+    )
+    assert 590 < remaining <= 600
+    database.advance_clock(500)
+    time.sleep(1.5)
+    assert database.state(task) == "suspended", "it woke early"
+    database.advance_clock(601)
+    assert database.wait_for_end(task, 10) == "complete"
+    database.assert_dense(task)
+
+
+def test_ten_thousand_sleepers_cost_an_idle_worker_next_to_nothing(
+    database: Database, start_service: StartService
+) -> None:
+    service = start_service(workers=1)
+    first = database.launch("sleepy-sleep")
+    database.wait_for_state(first, "suspended")
+    before = resident_bytes(service.pids()[0])
+    database.query(
+        "WITH sleeper AS (INSERT INTO durable.task (name, wasm) SELECT 'sleeper', wasm FROM durable.task, "
+        "generate_series(1, 10000) WHERE id = %s RETURNING id) SELECT count(*) FROM sleeper", first,
+    )  # fmt: skip
+    wait_until(
+        lambda: database.value("SELECT count(*) FROM durable.task WHERE state = 'suspended'") == 10_001,
+        "all sleep", 60,
+    )  # fmt: skip
+    assert resident_bytes(service.pids()[0]) < before + 60_000_000, "suspended tasks hold memory"
+
+    # The statistics of PostgreSQL are written with a delay, so count over a while. Our own queries count, too.
+    time.sleep(1.5)
+    start, started = transactions(database), time.monotonic()
+    time.sleep(6)
+    rate = (transactions(database) - start) / (time.monotonic() - started)
+    assert rate <= 2.0 + 0.5, f"{rate:.1f} transactions/s"
+
+    database.advance_clock(601)
+    database.wait_for_all(60)
+    assert database.value("SELECT count(*) FROM durable.task WHERE state = 'complete'") == 10_001
+
+
+def test_a_wait_with_timeout_keeps_its_deadline_across_two_workers(
+    database: Database, start_service: StartService
+) -> None:
+    service = start_service(workers=1, suspend_timeout="0.3")
+    task = database.launch("wait-timeout", {"ms": 120_000})
+    database.wait_for_state(task, "suspended")
+    deadline = database.value("SELECT wakeup_at FROM durable.task WHERE id = %s", task)
+    service.stop()
+
+    start_service(workers=1, suspend_timeout="0.3")
+    database.advance_clock(60)
+    # Something wakes it half-way; it must not start counting again.
+    database.query("UPDATE durable.task SET state = 'ready', wakeup_at = NULL WHERE id = %s", task)
+    wait_until(
+        lambda: database.value("SELECT lease FROM durable.task WHERE id = %s", task) == 2, "the second worker runs it"
+    )
+    database.wait_for_state(task, "suspended")
+    assert database.value("SELECT wakeup_at FROM durable.task WHERE id = %s", task) == deadline
+
+    database.advance_clock(100)
+    time.sleep(1.5)
+    assert database.state(task) == "suspended", "the timeout came early"
+    database.advance_clock(121)
+    assert database.wait_for_end(task, 10) == "complete"
+    assert "none" in database.log(task)
+
+
+def test_a_notification_ends_the_wait_before_its_timeout(database: Database, start_service: StartService) -> None:
+    start_service(workers=1, suspend_timeout="0.3")
+    task = database.launch("wait-timeout", {"ms": 120_000})
+    database.wait_for_state(task, "suspended")
+    database.notify(task, "go")
+    assert database.wait_for_end(task, 10) == "complete"
+    assert "go" in database.log(task)
+    assert database.value("SELECT count(*) FROM durable.notification") == 0
+
+
+def test_a_sleeping_task_is_not_woken_by_a_notification(database: Database, start_service: StartService) -> None:
+    start_service(workers=1)
+    task = database.launch("sleepy-sleep")
+    database.wait_for_state(task, "suspended")
+    database.notify(task, "go")
+    time.sleep(1)
+    assert database.state(task) == "suspended"

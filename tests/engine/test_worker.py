@@ -1,0 +1,121 @@
+"""A worker inside an application's own event loop, and what it does now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from durable import config
+from durable.errors import DatabaseUnavailable, SchemaMismatch
+from durable.store.leases import LeaseStore
+from tests.engine.conftest import StartService
+from tests.engine.database import Database, wait_until
+from workers.identity import this_process
+from workers.sessions import Sessions
+from workers.sweeper import Sweeper
+from workers.worker import Worker
+
+
+def settings(database: Database, cache_folder: Path, **more: object) -> config.Config:
+    return config.load({"database_url": database.url, "cache_folder": str(cache_folder), **more}, {})
+
+
+async def until(database: Database, task: int, state: str) -> None:
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(database.state, task) != state:  # noqa: ASYNC110  # of another process
+            await asyncio.sleep(0.02)
+
+
+def test_an_application_runs_tasks_in_its_own_loop(database: Database, cache_folder: Path) -> None:
+    async def application() -> list[int]:
+        async with Worker(settings(database, cache_folder)) as worker:
+            tasks = [database.launch("hello-world") for _ in range(20)]
+            for task in tasks:
+                await until(database, task, "complete")
+            assert worker.task_count == 0
+            return tasks
+
+    for task in asyncio.run(application()):
+        assert database.log(task) == "Hello, hello-world!\n"
+    assert database.query("SELECT * FROM durable.worker") == []
+
+
+def test_leaving_the_block_hands_waiting_tasks_back(database: Database, cache_folder: Path) -> None:
+    async def application() -> int:
+        async with Worker(settings(database, cache_folder)):
+            task = database.launch("sleep-n-go", {"count": 3, "seconds": 0.5})
+            await until(database, task, "active")
+            return task
+
+    task = asyncio.run(application())
+    assert database.state(task) == "ready"
+
+
+def test_a_worker_that_was_presumed_dead_registers_again(database: Database, cache_folder: Path) -> None:
+    registered: list[int] = []
+
+    async def application() -> None:
+        config = settings(database, cache_folder, heartbeat_interval=0.2, heartbeat_timeout=1.0)
+        async with Worker(config, on_registered=registered.append):
+            task = database.launch("sleep-n-go", {"count": 5, "seconds": 0.3})
+            await until(database, task, "active")
+            # As the sweep of another worker does with a worker whose heartbeat is too old.
+            database.query("UPDATE durable.task SET state = 'ready', running_on = NULL WHERE id = %s", task)
+            database.query("DELETE FROM durable.worker")
+            await until(database, task, "complete")
+            database.assert_dense(task)
+            assert database.log(task).splitlines() == [f"{n} of 5" for n in range(1, 6)]
+
+    asyncio.run(application())
+    assert len(registered) == 2
+
+
+def test_a_worker_says_what_is_wrong_with_its_database(database: Database, cache_folder: Path, tmp_path: Path) -> None:
+    async def start(url: str) -> None:
+        await Worker(config.load({"database_url": url, "cache_folder": str(cache_folder)}, {})).start()
+
+    with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
+        asyncio.run(start(f"postgresql://x@/x?host={tmp_path}"))
+    database.query("UPDATE durable.migration SET version = version + 1")
+    with pytest.raises(SchemaMismatch, match="upgrade durable"):
+        asyncio.run(start(database.url))
+
+
+def test_ended_tasks_and_unused_programs_go_after_their_time(database: Database, cache_folder: Path) -> None:
+    config = settings(database, cache_folder, cleanup_age="1h", cleanup_batch_limit=7, wasm_entry_ttl="1h")
+    for _ in range(30):
+        database.launch("hello-world")
+    database.query("UPDATE durable.task SET state = 'complete', completed_at = durable.now() - interval '2 h'")
+    database.query("INSERT INTO durable.event SELECT id, 0, durable.now(), 'x', 'null' FROM durable.task")
+    database.query("UPDATE durable.wasm SET last_used = durable.now() - interval '2 h'")
+    kept = [database.launch("noop"), database.launch("ten-events")]
+    database.query(
+        "UPDATE durable.task SET state = 'quarantined', completed_at = durable.now() - interval '2 h' WHERE id = %s",
+        kept[0],
+    )
+
+    async def sweep() -> None:
+        sessions = Sessions(database.url, config)
+        await Sweeper(config, LeaseStore(sessions.sweep), 0, this_process()).apply_retention()
+        await sessions.close()
+
+    asyncio.run(sweep())
+    assert [row[0] for row in database.query("SELECT id FROM durable.task ORDER BY id")] == kept
+    assert database.value("SELECT count(*) FROM durable.event") == 0
+    assert database.value("SELECT count(*) FROM durable.wasm") == 2
+
+
+def test_a_history_is_read_in_few_queries(database: Database, start_service: StartService) -> None:
+    """10,000 events in at most 12 queries, counted by the server."""
+    start_service(workers=1)
+    task = database.launch("ten-events", {"n": 10_000})
+    assert database.wait_for_end(task, 60) == "complete"
+    database.query("SELECT pg_stat_reset()")
+    scans = "SELECT idx_scan FROM pg_stat_user_tables WHERE schemaname = 'durable' AND relname = 'event'"
+    database.query("UPDATE durable.task SET state = 'ready', completed_at = NULL WHERE id = %s", task)
+    assert database.wait_for_end(task, 60) == "complete"
+    wait_until(lambda: (database.value(scans) or 0) > 0, "statistics")
+    # One look at the length of each claim besides.
+    assert database.value(scans) <= 12 + 2

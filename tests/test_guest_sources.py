@@ -1,0 +1,37 @@
+"""The components in the tree are what their sources say: `guest-rust/build` made them, and nothing changed since."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "guest-rust" / "build"
+FOLDERS = ["guest-rust", "examples", "tests/workflows"]
+COMPONENTS = sorted([*ROOT.glob("examples/*.wasm"), *ROOT.glob("tests/workflows/*.wasm")])
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_components_belong_to_their_sources(folder: str) -> None:
+    built_of = (ROOT / folder / "SHA256SUMS").read_text()
+    now = subprocess.run([BUILD, "manifest", folder], check=True, capture_output=True, text=True).stdout
+    changed = {line.split("  ", 1)[1] for line in set(built_of.splitlines()) ^ set(now.splitlines())}
+    assert not changed, f"changed since the components were built (run `make guests`): {sorted(changed)}"
+
+
+def test_every_program_has_its_component() -> None:
+    programs = {source.parents[1].with_suffix(".wasm") for source in ROOT.glob("examples/*/src/main.rs")}
+    workflows = ROOT / "tests" / "workflows"
+    for source in [*workflows.glob("src/bin/*.rs"), *workflows.glob("src/*.wat")]:
+        programs.add(workflows / source.with_suffix(".wasm").name)
+    assert programs == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.stem)
+def test_components_are_small_and_name_no_machine(component: Path) -> None:
+    content = component.read_bytes()
+    assert len(content) < 200_000
+    for folder in (str(ROOT), str(Path.home()), "/.cargo/", "/tmp/"):
+        assert folder.encode() not in content

@@ -1,0 +1,127 @@
+"""Values cross between host and guest unchanged, whatever their type; a value that does not fit never crosses."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from durable.wasm.values import Case, Err, Ok
+from tests.wasm.echo import (
+    SCALARS,
+    TYPES,
+    Echoes,
+    EchoType,
+    EnumOf,
+    FlagsOf,
+    ListOf,
+    OptionOf,
+    RecordOf,
+    ResultOf,
+    Scalar,
+    TupleOf,
+    VariantOf,
+)
+
+U8, STRING = Scalar("u8"), Scalar("string")
+
+
+@settings(max_examples=40, deadline=None)
+@given(ty=TYPES, data=st.data())
+def test_values_of_any_type_come_back_as_they_were(echoes: Echoes, ty: EchoType, data: st.DataObject) -> None:
+    values = data.draw(ListOf(ty).values())
+    assert echoes.of(ty).send(values) == values
+
+
+@pytest.mark.parametrize("ty", SCALARS, ids=lambda ty: ty.name)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_every_scalar_comes_back_as_it_was(echoes: Echoes, ty: Scalar, data: st.DataObject) -> None:
+    values = data.draw(ListOf(ty).values())
+    assert echoes.of(ty).send(values) == values
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_integers_reach_both_their_limits(echoes: Echoes, bits: int) -> None:
+    unsigned, signed = [0, 2**bits - 1], [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]
+    assert list(echoes.of(Scalar(f"u{bits}")).send(unsigned)) == unsigned
+    assert echoes.of(Scalar(f"s{bits}")).send(signed) == signed
+
+
+def test_floats_keep_their_sign_their_infinities_and_not_a_number(echoes: Echoes) -> None:
+    for name in ("f32", "f64"):
+        values = echoes.of(Scalar(name)).send([-0.0, math.inf, -math.inf, math.nan])
+        assert math.copysign(1, values[0]) == -1
+        assert values[1:3] == [math.inf, -math.inf]
+        assert math.isnan(values[3])
+
+
+def test_strings_hold_characters_of_every_width(echoes: Echoes) -> None:
+    texts = ["", "\0", "é\0€", "𐍈😀", "a" * 70_000 + "😀"]
+    assert echoes.of(STRING).send(texts) == texts
+
+
+def test_lists_of_bytes_are_bytes(echoes: Echoes) -> None:
+    blobs = [b"", bytes(range(256)), b"\xff" * 100_000]
+    returned = echoes.of(ListOf(U8)).send(blobs)
+    assert returned == blobs
+    assert all(type(blob) is bytes for blob in returned)
+
+
+def test_a_large_variant_tells_all_its_cases_apart(echoes: Echoes) -> None:
+    cases = [Case(f"c{i}", None if i % 2 else i) for i in range(300)]
+    ty = VariantOf(tuple(None if i % 2 else Scalar("u32") for i in range(300)))
+    assert echoes.of(ty).send(cases) == cases
+
+
+# -- what does not fit -----------------------------------------------------------------------------------------------
+#: None of them is a GuestTrap: it is not the guest that did wrong.
+HOST_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, struct.error)
+RECORD, PAIR = RecordOf((U8, STRING)), TupleOf((U8, U8))
+UNFIT: list[tuple[EchoType, Any]] = [
+    *[(Scalar(f"u{bits}"), value) for bits in (8, 16, 32, 64) for value in (-1, 2**bits, 2**bits + 44, 10**30)],
+    *[(Scalar(f"s{bits}"), value) for bits in (8, 16, 32, 64) for value in (-(2 ** (bits - 1)) - 1, 2 ** (bits - 1))],
+    (U8, 1.0),
+    (U8, "1"),
+    (U8, None),
+    (Scalar("f32"), 1e39),
+    (Scalar("f64"), "1"),
+    (Scalar("char"), ""),
+    (Scalar("char"), "ab"),
+    (Scalar("char"), "\ud800"),
+    (Scalar("char"), "\udfff"),
+    (STRING, "\ud800"),
+    (STRING, b"bytes"),
+    (ListOf(U8), [256]),
+    (ListOf(U8), [-1]),
+    (ListOf(U8), "text"),
+    (ListOf(Scalar("u16")), [1, 65536]),
+    (EnumOf(2), "e2"),
+    (FlagsOf(2), frozenset({"b0", "b2"})),
+    (VariantOf((U8, None)), Case("c2")),
+    (VariantOf((U8, None)), Case("c0", 256)),
+    (VariantOf((U8, None)), "c1"),
+    (OptionOf(U8), 256),
+    (ResultOf(U8, None), Ok(256)),
+    (ResultOf(None, U8), Err(256)),
+    (ResultOf(Scalar("u32"), Scalar("bool")), True),
+    (RECORD, (1,)),
+    (RECORD, (1, "a", 2)),
+    (RECORD, (256, "a")),
+    (PAIR, (1,)),
+    (PAIR, (1, 2, 3)),
+]
+
+
+@pytest.mark.parametrize(("ty", "value"), UNFIT, ids=repr)
+def test_a_value_that_does_not_fit_is_an_error_of_the_host_and_never_reaches_the_guest(
+    echoes: Echoes, ty: EchoType, value: Any
+) -> None:
+    echo = echoes.of(ty)
+    with pytest.raises(HOST_ERRORS):
+        echo.send([value])
+    assert echo.returned == []

@@ -1,0 +1,3 @@
+//! Does nothing. Events: none.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! Panics. Events: `durable::panic`.
+
+use durable as _;
+
+fn main() {
+    panic!("boom");
+}
