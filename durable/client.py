@@ -111,7 +111,7 @@ class Client:
     ) -> None:
         """Send a notification; the task gets those of one sender in order, each once.
 
-        In a transaction of the caller it is sent at commit, and what the task writes waits for this commit.
+        In a transaction of the caller it is sent at commit; until then it holds nobody up.
         Raises UnknownTask, TaskEnded, InvalidTask.
         """
         self._driver.run(tasks.notify(task_id, event, data, self._max_notification_bytes), connection)

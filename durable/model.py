@@ -22,12 +22,18 @@ class TaskState(StrEnum):
     QUARANTINED = "quarantined"
 
     @property
+    def is_final(self) -> bool:
+        """True when nothing can ever change the task again: it takes no more notifications."""
+        return self in _FINAL
+
+    @property
     def is_ended(self) -> bool:
         """True when no worker will go on with the task unless an operator says so."""
         return self in _ENDED
 
 
-_ENDED = frozenset({TaskState.COMPLETE, TaskState.FAILED, TaskState.CANCELLED, TaskState.QUARANTINED})
+_FINAL = frozenset({TaskState.COMPLETE, TaskState.FAILED, TaskState.CANCELLED})
+_ENDED = _FINAL | {TaskState.QUARANTINED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,9 @@ def initialise(cluster: Path, programs: Binaries, *, fsync: bool = True) -> None
         options = [] if fsync else ["--no-sync"]
         _initdb([*launch.prefix, str(programs.initdb), *options], draft)
         _add_settings(draft / "postgresql.conf", SETTINGS if fsync else f"{SETTINGS}fsync = off\n")
+        _fsync(draft / "postgresql.conf")
         draft.rename(cluster)
+        _fsync(cluster.parent)  # else a power failure could bring the draft's name back, and drafts are removed
     finally:
         _remove(draft)
 
@@ -113,5 +115,11 @@ def _reason(said: str) -> str:
 def _add_settings(file: Path, settings: str) -> None:
     with file.open("a") as conf:
         conf.write(settings)
-        conf.flush()
-        os.fsync(conf.fileno())
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -63,8 +63,7 @@ class GroupCommit:
             self._first_dirty.clear()
             self._hurry.clear()
             dirty, self._dirty = self._dirty, {}
-            for batch in _batches(list(dirty.values())):
-                await self._write(batch)
+            await self._write_all(_batches(list(dirty.values())))
 
     async def _wait_for_company(self) -> None:
         """Nobody waits for these entries, so let more gather, up to the flush interval."""
@@ -73,6 +72,16 @@ class GroupCommit:
                 await self._hurry.wait()
         except TimeoutError:
             pass
+
+    async def _write_all(self, batches: list[list[_Cut]]) -> None:
+        try:
+            for batch in batches:
+                await self._write(batch)
+        except BaseException as error:
+            # Tasks must never wait for a writer that is gone.
+            for batch in batches:
+                _break(batch, JournalUnavailable(f"the journal writer stopped: {error!r}"))
+            raise
 
     async def _write(self, batch: list[_Cut]) -> None:
         try:
@@ -83,10 +92,6 @@ class GroupCommit:
             _break(batch, error)
         except Unstorable as error:
             await self._isolate(batch, error)
-        except BaseException as error:
-            # Tasks must never wait for a writer that is gone.
-            _break(batch, JournalUnavailable(f"the journal writer stopped: {error!r}"))
-            raise
         else:
             _settle(batch, held)
 

@@ -48,7 +48,7 @@ class Run:
         self.on_progress = on_progress
         self._last_instant = 0
         self._printed = 0
-        self._decoders = {"stdout": TextDecoder(), "stderr": TextDecoder()}
+        self._decoders: dict[str, TextDecoder] = {}
 
     # -- the journal -------------------------------------------------------------------------------------------------
     def record(
@@ -119,7 +119,10 @@ class Run:
             raise GuestLimit(
                 f"the workflow printed more than max_task_log_bytes ({self.config.max_task_log_bytes} bytes)"
             )
-        return self._decoders[stream].decode(data)
+        decoder = self._decoders.get(stream)
+        if decoder is None:
+            decoder = self._decoders[stream] = TextDecoder()
+        return decoder.decode(data)
 
     def print_in_transaction(self, text: str) -> None:
         if text and self.transaction is not None:

@@ -20,7 +20,6 @@ from durable.wasm.values import Case, Err, Ok
 #: `record event {created-at, event, data}`
 EventRecord = tuple[Datetime, str, str]
 
-_DEAD = frozenset({TaskState.COMPLETE, TaskState.FAILED, TaskState.CANCELLED})
 _FAR = 2**62  # nanoseconds; a timeout beyond it (year 2116) is no different from one at it
 
 
@@ -150,7 +149,7 @@ def _refuse_in_transaction(run: Run) -> None:
 
 def _check_message(run: Run, event: str, data: str) -> Err | None:
     limit = run.config.max_notification_bytes
-    if len(data) + len(event) > limit:
+    if len(data.encode()) + len(event.encode()) > limit:
         return Err(Case("other", f"the notification is larger than max_notification_bytes ({limit})"))
     if "\0" in event:
         return Err(Case("other", "the event must not contain the character U+0000"))
@@ -165,7 +164,7 @@ async def _check_target(run: Run, task: int) -> Ok | Err:
     state = await run.reader.task_state(task)
     if state is None:
         return _NOT_FOUND
-    return _TASK_DEAD if state in _DEAD else Ok()
+    return _TASK_DEAD if state.is_final else Ok()
 
 
 FUNCTIONS = {

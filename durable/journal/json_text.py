@@ -14,7 +14,10 @@ from typing import Any
 
 MAX_DEPTH = 500
 _MAX_EXPONENT = 16_000
-_SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_SUSPECT = re.compile("\\\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
+_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
+_SCALAR = re.compile(r"[^\s,\]}]+")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -25,24 +28,46 @@ def check_json(text: str) -> None:
     """
     if (text.count("[") + text.count("{")) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-    value = _decode(text)
-    if _SUSPECT_ESCAPE.search(text):
-        _check_characters(value)
+    _decode(text)
+    if _SUSPECT.search(text):
+        _check_characters(_decode_everything(text))
 
 
 def members(text: str) -> dict[str, str]:
-    """The members of a JSON object, each value as the text it has in `text`."""
+    """The members of a JSON object, each value as the text it has in `text`.
+
+    The values are not parsed: what the database holds may be nested deeper, and have longer numbers, than Python reads.
+    """
     decode = json.JSONDecoder().raw_decode
     found: dict[str, str] = {}
     at = _skip_space(text, text.index("{") + 1)
     while text[at] != "}":
         key, at = decode(text, at)
         at = _skip_space(text, text.index(":", at) + 1)
-        _, end = decode(text, at)
+        end = _end_of_value(text, at)
         found[key] = text[at:end]
         at = _skip_space(text, end)
         if text[at] == ",":
             at = _skip_space(text, at + 1)
+    return found
+
+
+def _end_of_value(text: str, at: int) -> int:
+    if text[at] not in '"[{':
+        return _next_match(_SCALAR, text, at).end()
+    depth = 0
+    while True:
+        token = _next_match(_STRUCTURE, text, at)
+        depth += _NESTING.get(token[0], 0)
+        at = token.end()
+        if depth == 0:
+            return at
+
+
+def _next_match(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    found = pattern.search(text, at)
+    if found is None:
+        raise ValueError("this is not JSON")
     return found
 
 
@@ -74,8 +99,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _check_number(text: str) -> Decimal:
-    number = Decimal(text)
-    if number and abs(number.adjusted()) > _MAX_EXPONENT:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # an exponent of more than 18 digits
+        raise ValueError(f"the number {text[:40]} is out of range") from None
+    first_digit = number.adjusted()
+    last_digit = first_digit + 1 - len(number.as_tuple().digits)
+    if max(abs(first_digit), abs(last_digit)) > _MAX_EXPONENT:
         raise ValueError(f"the number {text[:40]} is out of range")
     return number
 
@@ -88,10 +118,8 @@ def _check_characters(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_characters(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_characters(key)
-            _check_characters(item)
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_check_number).decode
+# Objects as lists of their keys and values: also those that a later member of the same name replaces.
+_decode_everything = json.JSONDecoder(object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair]).decode

@@ -24,7 +24,8 @@ class LogText:
             return
         # A cut in the middle of a character drops that character.
         head = encoded[: self._room].decode("utf-8", "ignore")
-        self._kept.append(head)
+        if head:
+            self._kept.append(head)
         self._missing += len(encoded) - len(head.encode())
         self._room = 0
 

@@ -46,7 +46,7 @@ def notify(task_id: int, event: str, data: object, limit: int) -> Operation[None
     parameters = {"task_id": known(task_id), "event": event, "data": text}
     rows = yield Statement(_NOTIFICATION["send"], parameters)
     state = _the_state(rows, task_id)
-    if state.is_ended:
+    if state.is_final:
         raise TaskEnded(f"task {task_id} is {state} and takes no more notifications")
 
 

@@ -79,7 +79,7 @@ class Fiber:
         Raises whatever a host function raised, GuestTrap when the guest trapped, GuestLimit when it went over a
         limit. Cancelling the coroutine drops the guest.
         """
-        store = ffi.store_new(ffi.pointer_of(self._linker.engine), None, None)
+        store = ffi.store_new(self._linker.engine_pointer, None, None)
         limits = self._limits
         ffi.store_limiter(store, limits.memory, limits.table_elements, limits.instances, limits.tables, limits.memories)
         self.context = ffi.store_context(store)

@@ -35,7 +35,7 @@ class Linker:
     """Binds a world to host functions. Raises LookupError when one of the world's functions has none."""
 
     def __init__(self, engine: wasmtime.Engine, world: World, functions: HostFunctions) -> None:
-        self.engine = engine
+        self._engine = engine
         self.fibers: dict[int, Fiber] = {}
         self._world = world
         self._callbacks: list[Any] = []  # ctypes callbacks live as long as the linker that calls them
@@ -44,10 +44,8 @@ class Linker:
             for name, interface in world.interfaces.items():
                 with root.add_instance(name) as instance:
                     self._define(instance, interface, functions.get(base_name(name), {}))
-
-    @property
-    def pointer(self) -> int:
-        return ffi.pointer_of(self._linker)
+        self.pointer = ffi.pointer_of(self._linker)
+        self.engine_pointer = ffi.pointer_of(engine)
 
     def _define(self, instance: wc.LinkerInstance, interface: Interface, functions: Mapping[str, HostFunction]) -> None:
         for resource, number in interface.resources.items():

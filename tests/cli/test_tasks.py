@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX
 from tests.cli.conftest import Durable, end_of
-from tests.client.databases import Worker, component, core_module, needy_component
+from tests.client.databases import Worker, component, core_module, needy_component, until_somebody_listens
 
 Sql = psycopg.Connection[TupleRow]
 
@@ -148,7 +148,7 @@ def test_wait_prints_the_state_and_its_exit_code_says_how_it_went(durable: Durab
 def test_an_interrupted_wait_exits_with_130(durable: Durable, worker: Worker) -> None:
     worker.register()
     waiting = durable.start("wait", worker.task("active"))
-    time.sleep(1.5)
+    until_somebody_listens(worker.sql)
     waiting.send_signal(signal.SIGINT)
 
     done = end_of(waiting)

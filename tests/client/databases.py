@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -17,9 +18,6 @@ from durable.store import migrations
 from tests.conftest import url_of
 
 _numbers = count(1)
-
-
-TABLES = ("worker", "wasm", "task", "event", "notification", "log")
 
 
 @pytest.fixture
@@ -46,9 +44,11 @@ def url(migrated: str) -> Iterator[str]:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        connection.execute(f"TRUNCATE {', '.join(f'durable.{table}' for table in TABLES)} RESTART IDENTITY")
-        for table in TABLES:
-            connection.execute(f"ALTER TABLE durable.{table} ENABLE TRIGGER USER")
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'durable'").fetchall()
+        tables = [f"durable.{name}" for (name,) in rows if name != "migration"]
+        connection.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+        for table in tables:
+            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 @pytest.fixture
@@ -69,6 +69,18 @@ def new_database(server: EmbeddedServer) -> str:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return url_of(server, name)
+
+
+def until_somebody_listens(sql: psycopg.Connection[TupleRow]) -> None:
+    """Every listening connection has LISTEN as the last thing that it said."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if sql.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        ).rowcount:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nobody listens")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from durable.drivers.blocking import MAX_LISTENERS
 from durable.embedded import EmbeddedServer
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX
 from durable.operations.reading import EVENT_PAGE, LOG_PAGE
-from tests.client.databases import Worker
+from tests.client.databases import Worker, until_somebody_listens
 
 Sql = psycopg.Connection[TupleRow]
 BAD_ENDS = [state for state in TaskState if state.is_ended and state is not TaskState.COMPLETE]
@@ -40,18 +40,6 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
     yield
     thread.join()
     assert not errors
-
-
-def until_somebody_listens(sql: Sql) -> None:
-    """Every listening connection has LISTEN as the last thing that it said."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if sql.execute(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-        ).rowcount:
-            return
-        time.sleep(0.01)
-    raise AssertionError("nobody listens")
 
 
 def test_waiting_for_an_ended_task_returns_at_once_and_listens_to_nothing(client: Client, worker: Worker) -> None:

@@ -137,7 +137,7 @@ def test_a_server_that_recovers_is_waited_for(
     copy: EmbeddedServer, actor: Actor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recover_slowly(copy)
-    starter = actor(copy, "copy.ensure_running()")
+    starter = actor(copy, "server.ensure_running()")
     assert eventually(lambda: copy.pid)
     pid = copy.pid
     starter.kill()

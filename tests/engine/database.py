@@ -34,7 +34,7 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 30
 
 
 def workflow(name: str) -> Path:
-    return next(path for folder in (WORKFLOWS, EXAMPLES, COMPONENTS, Path("/tmp/wf")) if (path := folder / f"{name}.wasm").exists())
+    return next(path for folder in (WORKFLOWS, EXAMPLES, COMPONENTS) if (path := folder / f"{name}.wasm").exists())
 
 
 class Database:

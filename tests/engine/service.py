@@ -92,7 +92,7 @@ class Service:
 
 @contextmanager
 def running_service(
-    database: Database, cache_folder: Path, log: Path, *, workers: int = 2, **settings: str
+    database: Database, cache_folder: Path, log: Path, /, *, workers: int = 2, **settings: str
 ) -> Iterator[Service]:
     service = Service(database, cache_folder, log, workers, settings)
     try:

@@ -29,6 +29,6 @@ fn main() {
     let map = HashMap::from([("one", 1), ("two", 2)]).len();
     let random = get_random_u64() != get_random_u64()
         && get_insecure_random_u64() != get_insecure_random_u64();
-    eprint!("on stderr\n");
+    eprintln!("on stderr");
     println!("args={args} vars={vars} stdin={stdin} file={file} socket={socket} map={map} random={random}");
 }

@@ -1,0 +1,5 @@
+//! Says hello to its task.
+
+fn main() {
+    println!("Hello, {}!", durable::task().name());
+}
