@@ -58,8 +58,9 @@ async def transaction_exit(run: Run, data: str) -> None:
         check_json(data)
     except ValueError as error:
         raise GuestTrap(f"the result of transaction {transaction.label!r} is not valid JSON: {error}") from None
-    run.transaction = None
+    # Closed only when its event is recorded: what it printed is kept when the event is refused.
     run.append(transaction.label, data, str(transaction.log))
+    run.transaction = None
 
 
 FUNCTIONS = {

@@ -12,7 +12,7 @@ from durable import Client, InvalidTask, TaskEnded, TaskState, UnknownTask
 from tests.client.databases import Worker
 
 Sql = psycopg.Connection[TupleRow]
-ENDED = [state for state in TaskState if state.is_ended]
+FINAL = [state for state in TaskState if state.is_final]
 
 
 def test_notifications_are_kept_in_the_order_in_which_they_were_sent(client: Client, worker: Worker, sql: Sql) -> None:
@@ -49,7 +49,7 @@ def test_an_unknown_task_is_told_by_its_id(client: Client) -> None:
 
 
 def test_an_ended_task_takes_no_notification(client: Client, worker: Worker, sql: Sql) -> None:
-    for state in (state for state in ENDED if TaskState(state).is_final):
+    for state in FINAL:
         task_id = worker.task(state)
         with pytest.raises(TaskEnded, match=f"^task {task_id} is {state} and takes no more notifications$"):
             client.notify(task_id, "too late")

@@ -14,9 +14,9 @@ from wasmtime import component as wc
 from durable.config import Config
 from durable.execution.run import Run
 from durable.execution.tail import Tail
+from durable.host.functions import host_functions
 from durable.journal.part import JournalPart, Message, TaskChange
 from durable.model import ClaimedTask, Event, Notification, TaskState
-from durable.host.functions import host_functions
 from durable.timing import DatabaseClock
 from durable.wasm.engine import new_engine
 from durable.wasm.linker import HostFunction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -413,7 +413,7 @@ def test_a_result_that_is_not_json_traps_and_is_not_recorded(data: str) -> None:
     assert stage.parts == []
 
 
-def inside(name: str) -> Callable[[Stage], Awaitable[Any]]:
+def inside(name: str) -> Callable[[Stage], Coroutine[Any, Any, Any]]:
     call = CALLS[name]
 
     async def scenario(stage: Stage) -> Any:
