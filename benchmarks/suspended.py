@@ -13,6 +13,7 @@ from tests.engine.database import Database, workflow
 
 _SUSPENDED = 100_000
 _SECONDS = 10.0
+_WARM_UP = 3.0  # until then sessions have told the statistics what they did before
 
 
 def suspended(stage: Stage) -> Iterator[Figure]:
@@ -23,7 +24,8 @@ def suspended(stage: Stage) -> Iterator[Figure]:
         with stage.service(database, workers=1) as service:
             [worker] = service.pids()
             wait_until_idle([worker])
-            idle = [_measure(stage, database, worker) for _ in range(stage.rounds)]
+            _measure(stage, database, worker, _WARM_UP)
+            idle = [_measure(stage, database, worker, _SECONDS) for _ in range(stage.rounds)]
     beside = f"beside {count:,} suspended tasks"
     yield figure(f"idle worker {beside}, RSS", "MiB", [one.resident for one in idle])
     yield figure(f"idle worker {beside}, PSS", "MiB", [one.proportional for one in idle])
@@ -53,11 +55,11 @@ def _suspend(database: Database, count: int) -> None:
     database.query("VACUUM ANALYZE durable.task")
 
 
-def _measure(stage: Stage, database: Database, worker: int) -> Idle:
+def _measure(stage: Stage, database: Database, worker: int, duration: float) -> Idle:
     server = stage.database_pids()
     used = cpu_seconds([worker]), cpu_seconds(server)
     transactions, started = _transactions(database), time.perf_counter()
-    time.sleep(_SECONDS)
+    time.sleep(duration)
     seconds = time.perf_counter() - started
     return Idle(
         resident=resident_bytes(worker) / MIB,

@@ -41,9 +41,10 @@ class Runner:
             raise
         except Exception as ended:
             outcome = _ended(run, ended)
-        if outcome.state in (TaskState.COMPLETE, TaskState.FAILED) and run.transaction is not None:
+        printed = "" if run.transaction is None else str(run.transaction.log)
+        if printed and outcome.state in (TaskState.COMPLETE, TaskState.FAILED):
             # What an unfinished transaction printed is often the only trace of why the task failed.
-            run.tail.add_log(run.cursor.index, str(run.transaction.log))
+            run.tail.add_log(run.cursor.index, printed)
         return outcome
 
 

@@ -18,7 +18,9 @@ import selectors
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 
+from durable import log_format
 from durable.config import Config
 from workers import worker_process
 from workers.link import Drain, Draining, Link, LinkError, Message, Ready, Reclaim, Reclaimed
@@ -126,7 +128,7 @@ class _Supervisor:
 
     def _start(self, slot: Slot) -> None:
         try:
-            pid, link = spawn(self._run_worker, self._forget_in_child)
+            pid, link = spawn(partial(self._run_worker, slot.number), self._forget_in_child)
         except OSError as error:  # out of processes, memory or descriptors: that may pass
             death = Death(time.monotonic(), None, 1)
             self._start_again(slot, death, f"worker {slot.number} cannot be forked: {error}")
@@ -135,7 +137,8 @@ class _Supervisor:
         self._selector.register(link, selectors.EVENT_READ, slot.child)
         _log(logging.INFO, slot.child, "started %s", slot.child)
 
-    def _run_worker(self, link: Link) -> int:
+    def _run_worker(self, number: int, link: Link) -> int:
+        log_format.set_up(self._config.log_format, self._config.log_level, worker=number)
         return worker_process.run(self._config, link, self._make_worker)
 
     def _forget_in_child(self) -> None:

@@ -67,7 +67,8 @@ def initialise(cluster: Path, programs: Binaries, *, fsync: bool = True) -> None
         _add_settings(draft / "postgresql.conf", SETTINGS if fsync else f"{SETTINGS}fsync = off\n")
         _fsync(draft / "postgresql.conf")
         draft.rename(cluster)
-        _fsync(cluster.parent)  # else a power failure could bring the draft's name back, and drafts are removed
+        # Else a power failure could bring the draft's name back, and drafts are removed.
+        _fsync(cluster.parent)
     finally:
         _remove(draft)
 

@@ -64,7 +64,7 @@ class Run:
         if value is not None:
             return decode(value)
         answer = live()
-        self.append(label, encode(answer), log)
+        self.append(label, encode(answer), cut_log(log, self.config.max_log_bytes_per_transaction))
         return answer
 
     async def _record_later(
@@ -75,7 +75,7 @@ class Run:
         if value is not None:
             return decode(value)
         answer = live()
-        self.append(label, encode(answer), log)
+        self.append(label, encode(answer), cut_log(log, self.config.max_log_bytes_per_transaction))
         return answer
 
     async def prepare(self) -> None:
@@ -94,19 +94,18 @@ class Run:
         return value
 
     def append(self, label: str, value: str, log: str = "") -> int:
-        """Record an event (JSON text) and what it printed; the index it got."""
-        if len(value) > self.config.max_event_bytes:
+        """Record an event (JSON text) and what it printed, as it is to be stored; the index it got."""
+        size = len(value) if value.isascii() else len(value.encode())
+        if size > self.config.max_event_bytes:
             raise GuestLimit(
-                f"the value of event {label!r} has {len(value)} bytes; "
-                f"max_event_bytes allows {self.config.max_event_bytes}"
+                f"the value of event {label!r} has {size} bytes; max_event_bytes allows {self.config.max_event_bytes}"
             )
         if self.cursor.index >= self.config.max_workflow_events:
             raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
         if "\0" in label:
             raise GuestTrap("a label must not contain the character U+0000")
         index = self.cursor.record()
-        text = cut_log(log, self.config.max_log_bytes_per_transaction) if log else log
-        self.tail.add_event(Event(index, label, value), text)
+        self.tail.add_event(Event(index, label, value), log)
         passing("event.added")
         self.on_progress()
         return index

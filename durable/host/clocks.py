@@ -16,7 +16,12 @@ _U64_MAX = 2**64 - 1
 
 
 def wall_now(run: Run) -> Datetime | Coroutine[Any, Any, Datetime]:
-    return run.record(labels.WALL_CLOCK, lambda: _to_microsecond(run.instant()), _encode_datetime, _decode_datetime)
+    def decode(text: str) -> Datetime:
+        moment = _decode_datetime(text)
+        run.remember_instant(moment[0] * 1_000_000_000 + moment[1])
+        return moment
+
+    return run.record(labels.WALL_CLOCK, lambda: _to_microsecond(run.instant()), _encode_datetime, decode)
 
 
 def wall_resolution(run: Run) -> Datetime:

@@ -38,6 +38,8 @@ class LogText:
 
 def cut_log(text: str, limit: int) -> str:
     """The text, cut at a character boundary with a marker when it is larger than `limit` bytes."""
+    if len(text) * 4 <= limit:  # no character has more than four bytes
+        return text
     collected = LogText(limit)
     collected.add(text)
     return str(collected)

@@ -26,6 +26,11 @@ THINGS = HostInterface(
         HostCall(
             "[method]thing.number", '(func (param "self" (borrow $thing)) (result u32))', "(param i32) (result i32)"
         ),
+        HostCall(
+            "[method]thing.minus",
+            '(func (param "self" (borrow $thing)) (param "other" (borrow $thing)) (result u32))',
+            "(param i32 i32) (result i32)",
+        ),
         HostCall("sum", '(func (param "things" (list (borrow $thing))) (result u32))', "(param i32 i32) (result i32)"),
         HostCall("consume", '(func (param "thing" (own $thing)) (result u32))', "(param i32) (result i32)"),
         HostCall("pass", '(func (param "thing" (own $thing)) (result (option (own $thing))))', "(param i32 i32)"),
@@ -67,6 +72,7 @@ def things(engine: wasmtime.Engine, ticker: EpochTicker) -> Machine:
         "[constructor]thing": lambda holder, n: Thing(holder.base + n),
         "later": _later,
         "[method]thing.number": lambda holder, thing: thing.number,
+        "[method]thing.minus": lambda holder, thing, other: thing.number - other.number,
         "sum": lambda holder, many: sum(thing.number for thing in many),
         "consume": lambda holder, thing: thing.number,
         "pass": lambda holder, thing: thing,
@@ -82,6 +88,7 @@ def body(text: str) -> str:
     shorthand = {
         "NEW": 'call $"[constructor]thing"',
         "NUMBER": 'call $"[method]thing.number"',
+        "MINUS": 'call $"[method]thing.minus"',
         "DROP": "call $drop-thing",
         "NOTE": "call $note",
     }
@@ -109,6 +116,13 @@ def test_a_method_gets_the_object_of_its_handle(things: Machine) -> None:
 def test_borrowing_leaves_the_object_where_it_is(things: Machine) -> None:
     text = f"{MAKE_TWO} (NOTE (NUMBER (local.get $a))) (NOTE (NUMBER (local.get $a))) {NOTE_HELD}"
     assert notes(things, text) == [10, 10, 2]
+
+
+def test_two_objects_can_be_lent_at_once(things: Machine) -> None:
+    """wasmtime 50.0.1 traps in every such call (docs/adr/0007)."""
+    minus = "(NOTE (MINUS (local.get $b) (local.get $a)))"
+    assert notes(things, f"{MAKE_TWO} {minus} {minus} {NOTE_HELD}") == [10, 10, 2]
+    assert notes(things, f"{MAKE_TWO} (NOTE (MINUS (local.get $b) (local.get $b)))") == [0]
 
 
 def test_objects_can_be_lent_in_a_list(things: Machine) -> None:

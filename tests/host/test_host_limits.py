@@ -1,0 +1,183 @@
+"""Every limit holds at its value and refuses one more, counted in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from durable.host.streams import OutputStream
+from durable.model import TaskState
+from durable.wasm.traps import GuestLimit
+from durable.wasm.values import Case, Err, Ok
+from tests.host.stage import Stage, journal
+
+STDOUT, STDERR = OutputStream("stdout"), OutputStream("stderr")
+ENTER, EXIT = "durable:core/core.transaction-enter", "durable:core/core.transaction-exit"
+WRITE, NOTIFY = "wasi:io/streams.[method]output-stream.write", "durable:core/notify.notify"
+NUMBER = "wasi:random/random.get-random-u64"
+
+
+@pytest.mark.parametrize(
+    "function", ["wasi:random/random.get-random-bytes", "wasi:random/insecure.get-insecure-random-bytes"]
+)
+def test_random_bytes_are_given_up_to_max_returned_buffer_len(function: str) -> None:
+    stage = Stage(max_returned_buffer_len=1000)
+    assert len(asyncio.run(stage.call(function, 1000))) == 1000
+    for count in (1001, 2**64 - 1):
+        with pytest.raises(
+            GuestLimit, match=f"{count} random bytes were requested; max_returned_buffer_len allows 1000"
+        ):
+            asyncio.run(stage.call(function, count))
+    assert len(stage.recorded) == 1
+
+
+def test_the_limit_of_a_buffer_holds_within_a_transaction() -> None:
+    stage = Stage(max_returned_buffer_len=1000)
+
+    async def scenario() -> None:
+        await stage.call(ENTER, "t", False)
+        with pytest.raises(GuestLimit, match="max_returned_buffer_len"):
+            await stage.call("wasi:random/random.get-random-bytes", 1001)
+
+    asyncio.run(scenario())
+
+
+async def transaction(stage: Stage, data: str) -> None:
+    await stage.call(ENTER, "t", False)
+    await stage.call(EXIT, data)
+
+
+@pytest.mark.parametrize("character", ["a", "é", "€", "😀"])
+def test_an_event_may_have_max_event_bytes_of_utf8(character: str) -> None:
+    data = f'"{character * 10}"'
+    size = len(data.encode())
+    stage = Stage(max_event_bytes=size)
+    asyncio.run(transaction(stage, data))
+    assert stage.recorded == [("t", data)]
+    with pytest.raises(GuestLimit, match=f"has {size + 1} bytes; max_event_bytes allows {size}"):
+        asyncio.run(transaction(stage, data + " "))
+    assert len(stage.recorded) == 1
+
+
+def test_the_size_of_an_event_is_limited_whatever_call_records_it() -> None:
+    stage = Stage(max_event_bytes=10)
+    with pytest.raises(GuestLimit, match="max_event_bytes"):
+        asyncio.run(stage.call("wasi:random/random.get-random-bytes", 10))
+    assert stage.parts == []
+
+
+def test_a_journal_may_have_max_workflow_events() -> None:
+    stage = Stage(max_workflow_events=3)
+    for _ in range(3):
+        asyncio.run(stage.call(NUMBER))
+    with pytest.raises(GuestLimit, match="the journal is full: max_workflow_events is 3"):
+        asyncio.run(stage.call(NUMBER))
+    assert [event.index for event in stage.events] == [0, 1, 2]
+
+
+def test_recorded_events_count_for_the_length_of_a_journal() -> None:
+    label = "wasi:random/random.get-random-u64"
+    stage = Stage(journal((label, "1"), (label, "2"), (label, "3")), max_workflow_events=3)
+    assert [asyncio.run(stage.call(NUMBER)) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(GuestLimit, match="the journal is full"):
+        asyncio.run(stage.call(NUMBER))
+
+
+def test_a_task_may_print_max_task_log_bytes_on_both_streams_together() -> None:
+    stage = Stage(max_task_log_bytes=10)
+    asyncio.run(stage.call(WRITE, STDOUT, b"12345"))
+    asyncio.run(stage.call(WRITE, STDERR, b"67890"))
+    with pytest.raises(GuestLimit, match=r"printed more than max_task_log_bytes \(10 bytes\)"):
+        asyncio.run(stage.call(WRITE, STDOUT, b"1"))
+    assert stage.logs == [(0, "12345"), (1, "67890")]
+
+
+def test_what_a_replay_prints_counts_for_what_a_task_may_print() -> None:
+    stage = Stage(journal(("wasi:io/streams.output-stream.write", "null")), max_task_log_bytes=10)
+    asyncio.run(stage.call(WRITE, STDOUT, b"12345"))
+    with pytest.raises(GuestLimit, match="max_task_log_bytes"):
+        asyncio.run(stage.call(WRITE, STDOUT, b"678901"))
+
+
+def test_what_a_transaction_prints_counts_for_what_a_task_may_print() -> None:
+    stage = Stage(max_task_log_bytes=10)
+
+    async def scenario() -> None:
+        await stage.call(ENTER, "t", False)
+        await stage.call(WRITE, STDOUT, b"1234567890")
+        with pytest.raises(GuestLimit, match="max_task_log_bytes"):
+            await stage.call(WRITE, STDOUT, b"1")
+
+    asyncio.run(scenario())
+
+
+def test_one_call_may_print_max_log_bytes_and_the_rest_is_cut_with_a_marker() -> None:
+    stage = Stage(max_log_bytes_per_transaction=10)
+    asyncio.run(stage.call(WRITE, STDOUT, b"1234567890"))
+    asyncio.run(stage.call(WRITE, STDOUT, b"12345678901"))
+    marker = "\n[durable: 1 bytes of log text are missing here, the limit is 10]\n"
+    assert stage.logs == [(0, "1234567890"), (1, "1234567890" + marker)]
+
+
+def test_one_transaction_may_print_max_log_bytes_and_the_rest_is_cut_with_a_marker() -> None:
+    stage = Stage(max_log_bytes_per_transaction=10)
+
+    async def scenario() -> None:
+        await stage.call(ENTER, "t", False)
+        for text in ("1234", "567€", "x"):
+            await stage.call(WRITE, STDOUT, text.encode())
+        await stage.call(EXIT, "null")
+
+    asyncio.run(scenario())
+    assert stage.logs == [(0, "1234567€\n[durable: 1 bytes of log text are missing here, the limit is 10]\n")]
+
+
+def test_zeroes_are_written_up_to_what_check_write_permits() -> None:
+    stage = Stage()
+    permit = asyncio.run(stage.call("wasi:io/streams.[method]output-stream.check-write", STDOUT)).value
+    zeroes = "wasi:io/streams.[method]output-stream.write-zeroes"
+    assert asyncio.run(stage.call(zeroes, STDOUT, permit)) == Ok()
+    with pytest.raises(GuestLimit, match="check-write permits"):
+        asyncio.run(stage.call(zeroes, STDOUT, permit + 1))
+
+
+# -- notifications ---------------------------------------------------------------------------------------------------
+def notified(data: str, event: str = "e", **config: Any) -> tuple[Any, Stage]:
+    stage = Stage(**config)
+    stage.outside.states = {9: TaskState.ACTIVE}
+    return asyncio.run(stage.call(NOTIFY, 9, event, data)), stage
+
+
+@pytest.mark.parametrize("character", ["a", "é", "😀"])
+def test_a_notification_may_have_max_notification_bytes_of_utf8(character: str) -> None:
+    data = f'"{character * 10}"'
+    limit = len(data.encode()) + len("e")
+    answer, stage = notified(data, max_notification_bytes=limit)
+    assert answer == Ok()
+    assert [message.data for message in stage.sent] == [data]
+    answer, stage = notified(data + " ", max_notification_bytes=limit)
+    assert answer == Err(Case("other", f"the notification is larger than max_notification_bytes ({limit})"))
+    assert stage.sent == []
+
+
+def test_the_name_of_the_event_counts_for_the_size_of_a_notification() -> None:
+    assert notified("1", "é" * 10, max_notification_bytes=21)[0] == Ok()
+    assert notified("1", "é" * 10, max_notification_bytes=20)[0].value.name == "other"
+
+
+@pytest.mark.parametrize("data", ["", "{", "NaN", '"\\u0000"', "1e9999999999999999999999", '{"a":"\\ud800","a":1}'])
+def test_a_notification_that_is_not_json_is_told_to_the_sender_and_not_sent(data: str) -> None:
+    answer, stage = notified(data)
+    assert isinstance(answer, Err)
+    assert answer.value.name == "other"
+    assert "not valid JSON" in answer.value.value
+    assert stage.sent == []
+    assert [label for label, _ in stage.recorded] == ["durable:core/notify.notify"]
+
+
+def test_an_event_with_a_character_that_cannot_be_stored_is_told_to_the_sender() -> None:
+    answer, stage = notified("1", "a\0b")
+    assert answer == Err(Case("other", "the event must not contain the character U+0000"))
+    assert stage.sent == []
