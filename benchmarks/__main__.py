@@ -72,10 +72,16 @@ def _run(stage: Stage, names: Sequence[str], about: dict[str, str]) -> Report:
             figures[name] = list(BENCHMARKS[name](stage))
         except Exception as error:
             # One that fails must not hide what the others find.
-            failures[name] = str(error) or type(error).__name__
             traceback.print_exc()
+            failures[name] = _last_line(error)
         print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     return Report(about, figures, failures)
+
+
+def _last_line(error: Exception) -> str:
+    """Of an error that quotes the log of the service, this is the end of the log."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1]
 
 
 if __name__ == "__main__":

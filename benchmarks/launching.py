@@ -26,7 +26,7 @@ def launching(stage: Stage) -> Iterator[Figure]:
         def many() -> int:
             return len(client.launch_many(program, batch))
 
-        yield figure("launch", "tasks/s", _rates(stage, one, stage.size(2000)))
+        yield figure("launch", "tasks/s", _rates(stage, one, stage.size(1000)))
         yield figure("launch_many of 1,000", "tasks/s", _rates(stage, many, stage.size(20)))
 
 

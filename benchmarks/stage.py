@@ -47,7 +47,7 @@ class Stage:
     @contextmanager
     def service(self, database: Database, *, workers: int, **settings: str) -> Iterator[Service]:
         """`durable supervise`, with all workers registered; compiled programs are shared by all benchmarks."""
-        log = self.folder / "service.log"
+        log = self.folder / f"service-{next(self._numbers)}.log"
         with running_service(database, self.cache_folder, log, workers=workers, **settings) as service:
             yield service
 

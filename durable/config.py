@@ -191,6 +191,16 @@ class Config:
         60.0,
         "The computing time between two recorded calls, waiting not counted; beyond it a task fails.",
     )
+    guest_database_url: str | None = _key(
+        URL,
+        None,
+        "The login for the SQL of workflows, which reaches only what it was granted. None: database_url.",
+        repr=False,
+    )
+    guest_sql_connections: int = _key(COUNT, 8, "Database connections of one worker for SQL of workflows.", least=1)
+    guest_sql_timeout: float = _key(
+        SECONDS, 60.0, "How long one statement of a workflow may run, or its commit; beyond it the task fails."
+    )
     cache_folder: Path = field(
         default_factory=lambda: default_cache_folder(os.environ),
         metadata=_about(PATH, "Where compiled programs are kept, for all workers of a host."),

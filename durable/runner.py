@@ -41,11 +41,27 @@ class Runner:
             raise
         except Exception as ended:
             outcome = _ended(run, ended)
-        printed = "" if run.transaction is None else str(run.transaction.log)
+        finally:
+            transaction = run.transaction
+            await run.close()
+        outcome = _whole_replay(run, outcome)
+        printed = "" if transaction is None else str(transaction.log)
         if printed and outcome.state in (TaskState.COMPLETE, TaskState.FAILED):
             # What an unfinished transaction printed is often the only trace of why the task failed.
             run.tail.add_log(run.cursor.index, printed)
         return outcome
+
+
+def _whole_replay(run: Run, outcome: Outcome) -> Outcome:
+    """A run that ends although its journal goes on is another program than the one that wrote the journal."""
+    ended = outcome.state in (TaskState.COMPLETE, TaskState.FAILED)
+    if not ended or run.cursor.index >= run.cursor.length:
+        return outcome
+    return _stopped(
+        TaskState.QUARANTINED,
+        f"workflow execution is non-deterministic: {run.cursor.length} events are stored but the workflow ended at "
+        f"index {run.cursor.index}" + (f"\n{outcome.reason}" if outcome.reason else ""),
+    )
 
 
 def _returned(result: object) -> Outcome:

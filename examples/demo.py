@@ -25,7 +25,7 @@ from durable.embedded import EmbeddedServer
 
 EXAMPLES = Path(__file__).parent
 HELLO, SLEEP_N_GO = EXAMPLES / "hello-world.wasm", EXAMPLES / "sleep-n-go.wasm"
-STEPS, PAUSE = 6, 0.5  # of the second workflow; the pause in seconds
+STEPS, PAUSE = 6, 0.4  # of the second workflow; the pause in seconds
 KILL_AFTER = 3  # lines
 PATIENCE = 60.0  # seconds for any single thing, on a slow machine
 
@@ -90,10 +90,10 @@ def _say_hello(environment: Mapping[str, str]) -> None:
 
 def _kill_in_the_middle(environment: Mapping[str, str], client: Client) -> None:
     data = json.dumps({"count": STEPS, "seconds": PAUSE})
-    (launched,) = _run(environment, "launch", "a longer task", str(SLEEP_N_GO), "--data", data)
-    task_id = int(launched.rpartition(" ")[2])
-    killed, printed = 0, []
-    for line in _run(environment, "logs", "--follow", str(task_id)):
+    lines = _run(environment, "launch", "--tail", "a longer task", str(SLEEP_N_GO), "--data", data)
+    task_id = int(next(lines).rpartition(" ")[2])
+    printed = []
+    for line in lines:
         printed.append(line)
         if len(printed) == KILL_AFTER:
             killed = _kill_worker_of(client, client.task(task_id))

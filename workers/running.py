@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from durable.config import Config
 from durable.errors import InvalidComponent
+from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
 from durable.execution.outcome import Outcome
 from durable.execution.run import JournalReader, Run
@@ -30,7 +31,7 @@ class RunningTasks:
 
     def __init__(
         self, config: Config, runner: Runner, programs: Programs, writer: GroupCommit, reader: JournalReader,
-        clock: DatabaseClock, on_free: Callable[[], None],
+        clock: DatabaseClock, on_free: Callable[[], None], database: GuestDatabase,
     ) -> None:  # fmt: skip
         self._config = config
         self._runner = runner
@@ -39,6 +40,7 @@ class RunningTasks:
         self._reader = reader
         self._clock = clock
         self._on_free = on_free
+        self._database = database
         self._runs: dict[int, Run] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.put_back: list[tuple[int, int]] = []
@@ -48,9 +50,11 @@ class RunningTasks:
 
     def start(self, task: ClaimedTask) -> None:
         tail = Tail(task.id, task.lease, self._writer)
-        run = Run(task, self._config, tail, self._clock, self._reader)
+        run = Run(task, self._config, tail, self._clock, self._reader, database=self._database)
         self._runs[task.id] = run
-        self._tasks[task.id] = asyncio.create_task(self._run(run), name=f"task {task.id}")
+        running = asyncio.create_task(self._run(run), name=f"task {task.id}")
+        tail.on_broken = running.cancel
+        self._tasks[task.id] = running
 
     def hint(self, task_id: int) -> bool:
         """A notification for a task arrived; False when the task does not run here."""
@@ -97,9 +101,12 @@ class RunningTasks:
         try:
             await _finish(run.tail, outcome)
         except Unstorable as error:
-            # What is refused is gone, but the failure itself can be told, through a tail of its own.
-            await _finish(Tail(run.task.id, run.task.lease, self._writer), failed(str(error)))
+            await self._fail(run, str(error))
         _tell(run, outcome)
+
+    async def _fail(self, run: Run, reason: str) -> None:
+        """What the database refuses is gone, but the failure itself can be told, through a tail of its own."""
+        await _finish(Tail(run.task.id, run.task.lease, self._writer), failed(reason))
 
     async def _write_tail(self, run: Run) -> None:
         """Stopped from outside, for a drain: nothing recorded so far needs to be done again by the next owner."""
@@ -107,7 +114,10 @@ class RunningTasks:
             await run.tail.durable()
         except Fenced:
             return
-        except (JournalUnavailable, Unstorable) as error:
+        except Unstorable as error:
+            await self._fail(run, str(error))
+            return
+        except JournalUnavailable as error:
             _log.info("task %s is put back without its last events: %s", run.task.id, error)
         self._put_back(run)
 

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence
 import psycopg
 
 from durable.config import Config
+from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
 from durable.runner import Runner
+from durable.store.guest_pool import GuestPool
 from durable.store.journal import JournalReader, JournalStore
-from durable.store.leases import LeaseStore, WorkerIdentity
+from durable.store.leases import LeaseStore, Registration, WorkerIdentity
 from durable.store.problems import describe
 from durable.timing import DatabaseClock
 from workers.claims import ClaimLoop
@@ -37,17 +39,24 @@ class Shift:
     """All loops of one registered worker. `run` returns after `drain`, or raises LeaseLost with all guests dropped."""
 
     def __init__(
-        self, config: Config, sessions: Sessions, worker_id: int, identity: WorkerIdentity, runner: Runner,
-        programs: Programs,
+        self, config: Config, sessions: Sessions, registration: Registration, identity: WorkerIdentity, runner: Runner,
+        programs: Programs, guests: GuestPool,
     ) -> None:  # fmt: skip
         self._config = config
         self._leases = LeaseStore(sessions.control)
-        self.worker_id = worker_id
+        self.worker_id = worker_id = registration.id
         clock = DatabaseClock()
         self._writer = GroupCommit(JournalStore(sessions.writer, worker_id), config.flush_interval)
         self._reader = JournalReader(sessions.reader)
         self.running = RunningTasks(
-            config, runner, programs, self._writer, self._reader, clock, lambda: self._claims.slot_freed()
+            config,
+            runner,
+            programs,
+            self._writer,
+            self._reader,
+            clock,
+            lambda: self._claims.slot_freed(),
+            GuestDatabase(guests, registration.secret),
         )
         self._claims = ClaimLoop(config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start)
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)

@@ -15,6 +15,7 @@ from durable.errors import ConfigError
 from durable.host.functions import host_functions
 from durable.journal.faults import JournalUnavailable
 from durable.runner import Runner
+from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
 from durable.store.migrations import check_schema_async
 from durable.store.session import check_reachable
@@ -51,6 +52,12 @@ class Worker:
             raise ConfigError("a worker needs a database: set database_url")
         self._config = config
         self._sessions = Sessions(config.database_url, config)
+        self._guests = GuestPool(
+            config.guest_database_url or config.database_url,
+            connections=config.guest_sql_connections,
+            timeout=config.guest_sql_timeout,
+            idle=config.heartbeat_timeout * 0.8,
+        )
         self._identity = this_process()
         self._on_registered = on_registered
         self._shift: Shift | None = None
@@ -150,15 +157,18 @@ class Worker:
                 await asyncio.sleep(_REGISTER_AGAIN)
 
     async def _begin_shift(self) -> None:
-        worker_id = await LeaseStore(self._sessions.control).register(self._identity)
-        self._shift = Shift(self._config, self._sessions, worker_id, self._identity, self._runner, self._programs)
+        registration = await LeaseStore(self._sessions.control).register(self._identity)
+        self._shift = Shift(
+            self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests
+        )
         if self._draining:
             self._shift.drain()
-        _log.info("registered as worker %d", worker_id)
+        _log.info("registered as worker %d", registration.id)
         if self._on_registered is not None:
-            self._on_registered(worker_id)
+            self._on_registered(registration.id)
 
     async def _close(self) -> None:
         if self._ticker is not None:
             self._ticker.stop()
+        await self._guests.close()
         await self._sessions.close()

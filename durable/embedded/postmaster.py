@@ -23,6 +23,9 @@ SIGNALS: Mapping[StopMode, signal.Signals] = {
     "immediate": signal.SIGQUIT,
 }
 
+#: Seconds. Far more than an execve takes on a host that swaps.
+EXEC_TIMEOUT = 10.0
+
 #: The shell ends at once and init adopts the server, so it is no zombie of the caller and no surprise to it.
 DETACH = '"$@" </dev/null >&2 & echo $!'
 
@@ -99,11 +102,26 @@ def _not_a_rival(cluster: Path) -> dict[str, str]:
 
 def _command_line(pid: int) -> list[str]:
     if os.path.isdir("/proc/self"):
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape").split("\0")
-        except OSError:
-            return []
+        return _words_in_proc(pid)
     # macOS. The words cannot be told apart there if the path has spaces, hence the split at the option.
     said = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
     program, option, path = said.stdout.strip().partition(" -D ")
     return [program, option.strip(), path.partition(" -c ")[0]]
+
+
+def _words_in_proc(pid: int) -> list[str]:
+    """In the middle of an execve a process has no command line yet: that is waited for, and not taken for its end.
+
+    A server that is being started goes through up to three of them, and on a busy host one can take long.
+    """
+    with suppress(OSError):
+        for _ in patiently(EXEC_TIMEOUT):
+            written = Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape")
+            if written or not _has_memory(pid):
+                return written.split("\0")
+    return []
+
+
+def _has_memory(pid: int) -> bool:
+    """False for a zombie, and for a thread of the kernel, whose command line is empty for ever. Raises OSError."""
+    return not Path(f"/proc/{pid}/statm").read_text().startswith("0 ")

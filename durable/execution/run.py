@@ -6,13 +6,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from durable.config import Config
+from durable.execution.database import GuestDatabase
 from durable.execution.inbox import Inbox, NotificationReader
-from durable.execution.tail import Tail
+from durable.execution.tail import Tail, lost_lease
 from durable.execution.transaction import Transaction
 from durable.failpoints import passing
 from durable.journal.cursor import Cursor
 from durable.journal.log_text import LogText, TextDecoder, cut_log
 from durable.model import ClaimedTask, Event, TaskState
+from durable.store.guest_sql import GuestTransaction
 from durable.timing import DatabaseClock
 from durable.wasm.traps import GuestLimit, GuestTrap
 
@@ -34,7 +36,7 @@ class Run:
 
     def __init__(
         self, task: ClaimedTask, config: Config, tail: Tail, clock: DatabaseClock, reader: JournalReader,
-        on_progress: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None, database: GuestDatabase | None = None,
     ) -> None:  # fmt: skip
         self.task = task
         self.config = config
@@ -46,6 +48,7 @@ class Run:
         self.transaction: Transaction | None = None
         self.replayed = 0
         self.on_progress = on_progress
+        self.database = database
         self._last_instant = 0
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
@@ -95,6 +98,16 @@ class Run:
 
     def append(self, label: str, value: str, log: str = "") -> int:
         """Record an event (JSON text) and what it printed, as it is to be stored; the index it got."""
+        self._check_event(label, value)
+        index = self.cursor.record()
+        self.tail.add_event(Event(index, label, value), log)
+        passing("event.added")
+        self.on_progress()
+        return index
+
+    def _check_event(self, label: str, value: str) -> None:
+        if self.tail.broken is not None:
+            raise self.tail.broken
         size = len(value) if value.isascii() else len(value.encode())
         if size > self.config.max_event_bytes:
             raise GuestLimit(
@@ -104,11 +117,47 @@ class Run:
             raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
         if "\0" in label:
             raise GuestTrap("a label must not contain the character U+0000")
-        index = self.cursor.record()
-        self.tail.add_event(Event(index, label, value), log)
-        passing("event.added")
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+    async def open_database(self) -> GuestTransaction:
+        """The database transaction of the open `is-db` transaction, begun when its first statement comes.
+
+        Raises GuestTrap outside of one.
+        """
+        transaction = self.transaction
+        if transaction is None or not transaction.is_db or self.database is None:
+            raise GuestTrap("SQL can only be used within a transaction that was entered with is-db")
+        if transaction.database is None:
+            # What the statement says may follow from anything recorded before.
+            await self.tail.durable()
+            transaction.database = await self.database.begin(self.task.id, self.task.lease, self.cursor.index)
+        return transaction.database.sql
+
+    async def end_transaction(self, value: str) -> None:
+        """Close the open transaction and record its result (JSON text), together with what it wrote by SQL."""
+        transaction = self.transaction
+        assert transaction is not None
+        label, log, database = transaction.label, str(transaction.log), transaction.database
+        if database is None or database.sql.has_failed:
+            # A statement failed and was not rolled back to a savepoint: nothing was written, and the result says so.
+            self.append(label, value, log)
+            await self.close()
+            return
+        self._check_event(label, value)
+        held = await database.commit(label, value, log)
+        # Closed only now: what it printed is kept when its event is refused.
+        await self.close()
+        if not held:
+            self.tail.break_off(lost_lease())
+            raise lost_lease()
+        self.cursor.record()
         self.on_progress()
-        return index
+
+    async def close(self) -> None:
+        """Leave the open transaction, if there is one; what it wrote and did not commit is rolled back."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None and transaction.database is not None:
+            await transaction.database.release()
 
     # -- the log -----------------------------------------------------------------------------------------------------
     def decode_output(self, stream: str, data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from durable.journal.faults import Fenced
@@ -28,15 +29,19 @@ class Tail:
     """Collects entries until the writer cuts them off as one part.
 
     Once a part was refused or is in doubt, the lease is broken: nothing more is ever written through this tail, so that
-    a journal cannot get a gap.
+    a journal cannot get a gap. `on_broken` is called when that happens while nobody waits for the tail: its guest goes
+    on in vain.
     """
 
-    __slots__ = ("_added", "_bytes", "_durable", "_part", "_waiters", "_writer", "broken", "lease", "task_id")
+    __slots__ = (
+        "_added", "_bytes", "_durable", "_part", "_waiters", "_writer", "broken", "lease", "on_broken", "task_id",
+    )  # fmt: skip
 
     def __init__(self, task_id: int, lease: int, writer: Writer) -> None:
         self.task_id = task_id
         self.lease = lease
         self.broken: Exception | None = None
+        self.on_broken: Callable[[], object] = _nobody
         self._writer = writer
         self._part: JournalPart | None = None
         self._bytes = 0
@@ -112,6 +117,8 @@ class Tail:
         for _, waiter in waiting:
             if not waiter.done():
                 waiter.set_exception(self.broken)
+        if not waiting:
+            self.on_broken()
 
     def _open(self, size: int) -> JournalPart:
         self._bytes += size
@@ -120,6 +127,10 @@ class Tail:
             self._part = JournalPart(self.task_id, self.lease)
             self._writer.notice(self)
         return self._part
+
+
+def _nobody() -> None:
+    return None
 
 
 def lost_lease() -> Fenced:

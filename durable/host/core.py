@@ -9,6 +9,7 @@ from durable.execution.run import Run
 from durable.execution.transaction import Transaction
 from durable.host.datetimes import Datetime, datetime_record
 from durable.journal.json_text import check_json
+from durable.store.guest_sql import QueryFailed, TransactionLost
 from durable.wasm.traps import GuestTrap
 
 
@@ -58,9 +59,12 @@ async def transaction_exit(run: Run, data: str) -> None:
         check_json(data)
     except ValueError as error:
         raise GuestTrap(f"the result of transaction {transaction.label!r} is not valid JSON: {error}") from None
-    # Closed only when its event is recorded: what it printed is kept when the event is refused.
-    run.append(transaction.label, data, str(transaction.log))
-    run.transaction = None
+    try:
+        await run.end_transaction(data)
+    except TransactionLost as error:
+        raise GuestTrap(f"transaction {transaction.label!r}: {error}") from None
+    except QueryFailed as error:
+        raise GuestTrap(f"the commit of transaction {transaction.label!r} was refused: {error}") from None
 
 
 FUNCTIONS = {

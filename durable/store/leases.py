@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from psycopg.rows import TupleRow
 
@@ -26,6 +27,14 @@ class WorkerIdentity:
     pid: int
     pid_started: int
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A worker's row: its id, and the secret that proves to the database that an event comes from it."""
+
+    id: int
+    secret: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class LeaseStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def register(self, identity: WorkerIdentity) -> int:
+    async def register(self, identity: WorkerIdentity) -> Registration:
         rows = await self._fetch(
             _QUERIES["register_worker"],
             {
@@ -62,7 +71,7 @@ class LeaseStore:
                 "pid_started": identity.pid_started, "version": identity.version,
             },
         )  # fmt: skip
-        return int(rows[0][0])
+        return Registration(*rows[0])
 
     async def unregister(self, worker_id: int) -> None:
         await self._execute(_QUERIES["unregister_worker"], {"worker": worker_id})

@@ -82,11 +82,12 @@ def test_nothing_is_lost_and_nothing_is_doubled(
             nemesis.strike()
             time.sleep(chance.uniform(0.2, 0.8))
         database.wait_for_all(SETTLE)
-    assert service.process.returncode == 0
+    assert service.process.returncode == 0, service.log[-3000:]
     assert nemesis.hits >= KILLS
     expected = "".join(f"{n} of {STEPS}\n" for n in range(1, STEPS + 1))
     for task in launched:
         assert database.state(task) == "complete", database.failure(task)
         database.assert_dense(task)
         assert database.log(task) == expected
+    database.close()
     print(f"{len(launched)} tasks, {nemesis.hits} kills of a busy worker, {nemesis.restarts} restarts of PostgreSQL")

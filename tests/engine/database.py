@@ -64,6 +64,7 @@ class Database:
 
     def _connected(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None or self._connection.closed:
+            self.close()
             self._connection = wait_until(self._try_to_connect, "a connection to PostgreSQL")
         return self._connection
 

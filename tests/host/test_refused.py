@@ -16,7 +16,7 @@ from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
 from tests.host.stage import Stage, host
 
-REFUSED = ("wasi:filesystem/types", "wasi:sockets/", "wasi:http/", "durable:core/http", "durable:core/sql")
+REFUSED = ("wasi:filesystem/types", "wasi:sockets/", "wasi:http/", "durable:core/http")
 
 
 def refused_functions() -> list[tuple[str, wc.FuncType]]:

@@ -88,33 +88,34 @@ def test_a_clock_beyond_signed_64_bits_survives() -> None:
 
 
 # -- sleeping --------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Sleeping only moves the host's clock of the stages in `stages`."""
-    slept: list[float] = []
+class Sleeping:
+    """Sleeping takes no time: it only moves the host's clock of the stages made here."""
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        for stage in STAGES:
+    def __init__(self) -> None:
+        self.slept = 0.0
+        self._stages: list[Stage] = []
+
+    def stage(self, **settings: Any) -> Stage:
+        self._stages.append(Stage(**settings))
+        return self._stages[-1]
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        for stage in self._stages:
             stage.time.advance(seconds)
 
-    STAGES.clear()
-    monkeypatch.setattr("durable.host.pollables.asyncio.sleep", sleep)
-    return slept
+
+@pytest.fixture
+def sleeping(monkeypatch: pytest.MonkeyPatch) -> Sleeping:
+    sleeping = Sleeping()
+    monkeypatch.setattr("durable.host.pollables.asyncio.sleep", sleeping.sleep)
+    return sleeping
 
 
-STAGES: list[Stage] = []
-
-
-def on_stage(**settings: Any) -> Stage:
-    STAGES.append(Stage(**settings))
-    return STAGES[-1]
-
-
-def test_a_short_sleep_stays_in_memory_and_is_recorded_after_it(sleeps: list[float]) -> None:
-    stage = on_stage()
+def test_a_short_sleep_stays_in_memory_and_is_recorded_after_it(sleeping: Sleeping) -> None:
+    stage = sleeping.stage()
     assert asyncio.run(stage.call(POLL, [Pollable(NOW + 2 * SECOND)])) == [0]
-    assert sum(sleeps) == pytest.approx(2.0)
+    assert sleeping.slept == pytest.approx(2.0)
     assert stage.run.clock.now() >= NOW + 2 * SECOND, "the timer was early"
     assert stage.recorded == [("wasi:io/poll.poll", "[0]")]
     asyncio.run(stage.call(BLOCK, Pollable(NOW + 3 * SECOND)))
@@ -132,13 +133,13 @@ def test_a_sleep_that_ends_early_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
     assert stage.run.clock.now() >= NOW + SECOND
 
 
-def test_a_poll_ends_with_the_first_deadline_and_tells_all_that_have_passed(sleeps: list[float]) -> None:
-    stage = on_stage()
+def test_a_poll_ends_with_the_first_deadline_and_tells_all_that_have_passed(sleeping: Sleeping) -> None:
+    stage = sleeping.stage()
     near, far = Pollable(NOW + SECOND), Pollable(NOW + HOUR)
     assert asyncio.run(stage.call(POLL, [far, near, Pollable(NOW - 5), near])) == [2]
-    assert sleeps == []
+    assert sleeping.slept == 0
     assert asyncio.run(stage.call(POLL, [far, near, near])) == [1, 2]
-    assert sum(sleeps) == pytest.approx(1.0)
+    assert sleeping.slept == pytest.approx(1.0)
 
 
 def test_a_poll_of_nothing_would_never_end_and_traps() -> None:
@@ -167,11 +168,11 @@ def test_a_long_sleep_suspends_until_its_deadline_and_is_not_woken_by_notificati
     assert not change.wakes_on_notification
 
 
-def test_sleeping_stays_in_memory_up_to_the_suspend_timeout_and_suspends_beyond(sleeps: list[float]) -> None:
-    stage = on_stage(suspend_timeout=10.0)
+def test_sleeping_stays_in_memory_up_to_the_suspend_timeout_and_suspends_beyond(sleeping: Sleeping) -> None:
+    stage = sleeping.stage(suspend_timeout=10.0)
     asyncio.run(stage.call(BLOCK, Pollable(NOW + 10 * SECOND)))
     assert len(stage.recorded) == 1
-    stage = on_stage(suspend_timeout=10.0)
+    stage = sleeping.stage(suspend_timeout=10.0)
     assert suspended(stage, BLOCK, Pollable(NOW + 10 * SECOND + 1000)).state is TaskState.SUSPENDED
 
 
@@ -181,8 +182,8 @@ def test_a_task_that_wakes_at_its_deadline_goes_on() -> None:
     assert asyncio.run(stage.call(POLL, [Pollable(NOW + HOUR)])) == [0]
 
 
-def test_within_a_transaction_a_long_sleep_stays_in_memory(sleeps: list[float]) -> None:
-    stage = on_stage()
+def test_within_a_transaction_a_long_sleep_stays_in_memory(sleeping: Sleeping) -> None:
+    stage = sleeping.stage()
 
     async def scenario() -> None:
         await stage.call("durable:core/core.transaction-enter", "t", False)
@@ -190,7 +191,7 @@ def test_within_a_transaction_a_long_sleep_stays_in_memory(sleeps: list[float]) 
         assert await stage.call(POLL, [Pollable(NOW + 2 * HOUR)]) == [0]
 
     asyncio.run(scenario())
-    assert sum(sleeps) == pytest.approx(7200)
+    assert sleeping.slept == pytest.approx(7200)
     assert stage.parts == []
 
 

@@ -88,6 +88,18 @@ def test_computing_time_of_others_does_not_count(machine: Machine) -> None:
     assert asyncio.run(machine.run(machine.program(body), Guest(wait=wait), limits(cpu=0.1))) == Ok()
 
 
+def test_only_time_on_the_cpu_counts_so_that_a_busy_machine_stops_nobody(machine: Machine) -> None:
+    body = """
+        (func (export "run") (result i32) (local $i i32)
+            (call $progress)
+            (loop $again
+                (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
+            (i32.const 0))
+    """
+    guest = Guest(progress=lambda: time.sleep(0.2))
+    assert asyncio.run(machine.run(machine.program(body), guest, limits(cpu=0.1))) == Ok()
+
+
 def computes_five_times(between: str) -> str:
     """Computes for 60 ms of CPU time, five times, with a host call in between."""
     return f"""

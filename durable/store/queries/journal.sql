@@ -35,13 +35,21 @@ WITH part AS (
     USING unnest(%(taken_task)b::bigint[], %(taken_id)b::bigint[]) AS k (task_id, id)
     JOIN held ON held.id = k.task_id
     WHERE n.task_id = k.task_id AND n.id = k.id
+), stranger AS MATERIALIZED (
+    -- Receivers outside of the batch: held until the commit against a deletion, and against nothing else. Those of the
+    -- batch are locked already; a row that `changed` below has touched first could not be locked here any more.
+    SELECT t.id FROM durable.task AS t
+    WHERE t.id = ANY (%(sent_target)b::bigint[]) AND NOT t.id = ANY (%(task)b::bigint[])
+    ORDER BY t.id FOR KEY SHARE
+), receiver AS (
+    SELECT id FROM stranger UNION ALL SELECT id FROM locked   -- one that was deleted meanwhile hears nothing
 ), sent AS (
     INSERT INTO durable.notification (task_id, event, data)
     SELECT s.target, s.event, s.data::jsonb
     FROM unnest(%(sent_task)b::bigint[], %(sent_target)b::bigint[], %(sent_event)b::text[], %(sent_data)b::text[])
         WITH ORDINALITY AS s (task_id, target, event, data, position)
     JOIN held ON held.id = s.task_id
-    JOIN durable.task AS target ON target.id = s.target   -- one that was deleted meanwhile hears nothing
+    JOIN receiver ON receiver.id = s.target
     ORDER BY s.position
 ), changed AS (
     UPDATE durable.task AS t

@@ -3,7 +3,7 @@
 -- name: register_worker
 -- A worker begins to live with its row, and its heartbeat counts from here.
 INSERT INTO durable.worker (host, boot, pid, pid_started, version)
-VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(version)s) RETURNING id;
+VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(version)s) RETURNING id, secret;
 
 -- name: heartbeat
 -- One row renews all leases of the worker. No row: the worker was presumed dead and its tasks are others'.

@@ -56,8 +56,12 @@
 #[allow(missing_docs)]
 mod bindings;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod notify;
 mod panic;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
 mod task;
 mod time;
 mod transaction;

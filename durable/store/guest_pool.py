@@ -1,0 +1,66 @@
+"""Connections for the SQL of guests: a bounded number per worker, handed out in the order of asking."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from durable.journal.faults import JournalUnavailable
+from durable.store.guest_sql import GuestTransaction
+from durable.store.queries import load
+from durable.store.session import Connection
+from durable.store.type_catalog import TypeCatalog
+
+_QUERIES = load("guest")
+_FOR_EVER = 86_400.0
+
+
+class GuestPool:
+    """Opens connections when the first guest needs one.
+
+    `url` may be that of a login of its own that reaches only what the operator grants it. `idle` (seconds) bounds how
+    long a transaction may do nothing, so that a stopped process cannot hold a guest's locks past its lease.
+    """
+
+    def __init__(self, url: str, *, connections: int, timeout: float, idle: float) -> None:
+        self._timeout = timeout
+        self._idle = idle
+        self._catalog = TypeCatalog()
+        self._opened = False
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            kwargs={"autocommit": True, "application_name": "durable guest", "connect_timeout": 5},
+            min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
+            configure=self._configure, reset=self._reset,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[GuestTransaction]:
+        """A transaction to begin, on a connection that goes back clean. Raises JournalUnavailable."""
+        if not self._opened:
+            self._opened = True
+            await self._pool.open()
+        try:
+            connection = await self._pool.getconn()
+        except (PoolTimeout, PoolClosed) as error:
+            raise JournalUnavailable(f"no connection for SQL: {error}") from None
+        transaction = GuestTransaction(connection, self._catalog, self._timeout)
+        try:
+            yield transaction
+        finally:
+            await transaction.end()
+            await self._pool.putconn(connection)
+
+    async def close(self) -> None:
+        if self._opened:
+            await self._pool.close()
+
+    async def _configure(self, connection: Connection) -> None:
+        idle = f"{self._idle * 1000:.0f}"
+        await connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
+
+    async def _reset(self, connection: Connection) -> None:
+        await connection.execute(_QUERIES["clean"])
+        await self._configure(connection)

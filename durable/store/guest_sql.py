@@ -1,0 +1,314 @@
+"""One guest's database transaction: statements as the guest sends them, and the frame that makes them exactly once.
+
+The frame is three statements: `begin` leaves a row whose deferred foreign key refers to the event still to come,
+so that a COMMIT which the guest sends itself fails; `record` writes the event, while the lease holds, and removes that
+row; then the transaction commits. A guest that rolls back and goes on in a new transaction is found out, because the
+number of the transaction is no longer the same.
+
+Statements are sent with libpq's functions and not through a psycopg cursor: parameters and results keep their binary
+form, and rows come as they are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import generators
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+from durable.journal.faults import JournalUnavailable
+from durable.store.pg_types import PgType
+from durable.store.problems import describe, journal_fault
+from durable.store.queries import load
+from durable.store.session import Connection
+from durable.store.type_catalog import TypeCatalog
+
+_QUERIES = load("guest")
+#: Rows that libpq hands over at once.
+_CHUNK = 100
+_MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
+_COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+_CANCEL_WITHIN = 5.0
+
+
+class TransactionLost(Exception):
+    """The guest ended its transaction itself, or did something that leaves none. Nothing it wrote has happened."""
+
+
+class QueryFailed(Exception):
+    """What the database answered to a statement of the guest."""
+
+    def __init__(self, message: str, code: str | None, constraint: str | None, table: str | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.constraint = constraint
+        self.table = table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: (name, type, binary value or None for NULL) of each column."""
+
+    columns: list[tuple[str, PgType, bytes | None]]
+
+
+class GuestTransaction:
+    """A transaction on a connection of the guests' pool. Use one method at a time."""
+
+    def __init__(self, connection: Connection, catalog: TypeCatalog, timeout: float) -> None:
+        self._connection = connection
+        self._catalog = catalog
+        self._timeout = timeout
+        self._number = ""
+        self._rows: deque[Row] = deque()
+        self._reading = False
+        self._count: int | None = None
+        self._command = b""
+        self._affected = 0
+
+    async def begin(self, task_id: int, index: int) -> None:
+        """Raises JournalUnavailable."""
+        try:
+            async with self._faults():
+                await self._connection.execute("BEGIN")
+                cursor = await self._connection.execute(_QUERIES["begin"], {"task": task_id, "index": index})
+                ((self._number,),) = await cursor.fetchall()
+        except QueryFailed as failure:
+            raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
+
+    async def query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
+        """Start a statement; unread rows of an earlier one are dropped.
+
+        Raises QueryFailed, TransactionLost, JournalUnavailable.
+        """
+        await self._drop_unread()
+        if "\0" in sql:
+            raise QueryFailed("a statement cannot contain the character U+0000", None, None, None)
+        async with self._faults():
+            if not self._catalog.knows_statement(sql):
+                await self._describe(sql, [oid for oid, _ in parameters])
+            self._send(sql, parameters)
+            self._reading, self._count, self._command, self._affected = True, None, b"", 0
+            await self._connection.wait(generators.send(self._pgconn))
+            await self._read()
+            while self._reading and not rows_wanted:
+                self._rows.clear()
+                await self._read()
+            if not rows_wanted:
+                self._rows.clear()
+
+    async def fetch(self) -> Row | int | None:
+        """The next row, then the number of rows affected, then None. Raises as `query` does."""
+        if not self._rows and self._reading:
+            async with self._faults():
+                await self._read()
+        if self._rows:
+            return self._rows.popleft()
+        count, self._count = self._count, None
+        return count
+
+    async def type_named(self, schema: str | None, name: str, is_array: bool) -> PgType | None:
+        """A type by its name, None when there is none. Raises QueryFailed, JournalUnavailable."""
+        await self._drop_unread()
+        async with self._faults():
+            cursor = await self._connection.execute(
+                _QUERIES["type_named"], {"schema": schema, "name": name, "is_array": is_array}
+            )
+            rows = await cursor.fetchall()
+            return await self._catalog.learn_one(self._connection, rows[0][0]) if rows and rows[0][0] else None
+
+    async def record(
+        self, task_id: int, lease: int, secret: UUID, index: int, label: str, value: str, message: str
+    ) -> bool:
+        """Record the event and commit; False when the lease is over.
+
+        Raises JournalUnavailable when it is unknown whether it was committed, Unstorable when it was not, because of
+        the value, QueryFailed when the database refuses the commit because of what the guest wrote.
+        """
+        await self._drop_unread()
+        parameters = {
+            "task": task_id, "lease": lease, "secret": secret, "index": index, "label": label, "value": value,
+            "message": message,
+        }  # fmt: skip
+        try:
+            async with asyncio.timeout(self._timeout):
+                cursor = await self._connection.execute(_QUERIES["record"], parameters)
+                ((held,),) = await cursor.fetchall()
+                if held:
+                    await self._commit()
+        except TimeoutError:
+            raise JournalUnavailable("the commit of a guest's transaction took too long") from None
+        except psycopg.Error as error:
+            raise journal_fault(error) from None
+        return bool(held)
+
+    async def end(self) -> None:
+        """Leave the connection without a transaction, or closed: whatever was not committed is rolled back."""
+        if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
+            await self._connection.close()  # dropped in the middle of a statement
+        elif not self._connection.closed:
+            try:
+                await self._connection.rollback()
+            except psycopg.Error:
+                await self._connection.close()
+
+    @property
+    def has_failed(self) -> bool:
+        """A statement failed and was not rolled back to a savepoint: nothing that was written can be committed."""
+        return bool(self._pgconn.transaction_status == TransactionStatus.INERROR)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    @property
+    def _pgconn(self) -> Any:
+        return self._connection.pgconn
+
+    async def _commit(self) -> None:
+        try:
+            await self._connection.execute("COMMIT")
+        except psycopg.IntegrityError as error:
+            # A deferred constraint of the guest's own tables: its transaction is refused as a whole.
+            raise _failure_of(error) from None
+
+    async def _describe(self, sql: str, oids: list[int]) -> None:
+        """Learn the types of a statement's columns before its rows come: they cannot be looked up while it runs."""
+        self._pgconn.send_prepare(b"", sql.encode(), oids)
+        (prepared,) = await self._results()
+        self._raise_for(prepared)
+        self._pgconn.send_describe_prepared(b"")
+        (described,) = await self._results()
+        self._raise_for(described)
+        columns = [described.ftype(number) for number in range(described.nfields)]
+        await self._catalog.learn(self._connection, columns)
+        self._catalog.remember_statement(sql)
+
+    async def _results(self) -> list[PGresult]:
+        results: list[PGresult] = await self._connection.wait(generators.execute(self._pgconn))
+        return results
+
+    def _send(self, sql: str, parameters: Sequence[tuple[int, bytes | None]]) -> None:
+        values = [data for _, data in parameters]
+        oids = [oid for oid, _ in parameters]
+        self._pgconn.send_query_params(sql.encode(), values, oids, [1] * len(values), 1)
+        if psycopg.pq.version() >= 170000:
+            self._pgconn.set_chunked_rows_mode(_CHUNK)
+        else:
+            self._pgconn.set_single_row_mode()
+
+    async def _read(self) -> None:
+        """Read one result: some rows, or the end of the statement."""
+        result = await self._connection.wait(generators.fetch(self._pgconn))
+        if result is None:
+            self._reading = False
+            await self._check_transaction()
+            return
+        if result.status in _COPY:
+            await self._connection.close()
+            raise TransactionLost("COPY to or from the client is not possible in a workflow")
+        if result.command_status:
+            # Of rows in chunks, the last chunk carries it and not the empty result behind it.
+            self._command, self._affected = result.command_status, result.command_tuples or 0
+        if result.status in _MORE or result.status == ExecStatus.TUPLES_OK:
+            self._rows.extend(self._rows_of(result))
+        if result.status in _MORE:
+            return
+        await self._finish(result)
+
+    async def _finish(self, result: PGresult) -> None:
+        """The last result of a statement; what follows it is None."""
+        while await self._connection.wait(generators.fetch(self._pgconn)) is not None:
+            pass
+        self._reading = False
+        if result.status == ExecStatus.FATAL_ERROR:
+            self._check_not_ended()
+            self._raise_for(result)
+        self._count = self._affected
+        await self._check_transaction()
+
+    async def _check_transaction(self) -> None:
+        self._check_not_ended()
+        if self._command in (b"ROLLBACK", b"COMMIT") and self._pgconn.transaction_status == TransactionStatus.INTRANS:
+            # `ROLLBACK TO` has the same tag; `ROLLBACK AND CHAIN` leaves a transaction that is not ours.
+            cursor = await self._connection.execute(_QUERIES["is_same_transaction"])
+            if await cursor.fetchall() != [(self._number,)]:
+                raise TransactionLost("the workflow ended the database transaction itself")
+
+    def _check_not_ended(self) -> None:
+        if self._pgconn.transaction_status not in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            raise TransactionLost("the workflow ended the database transaction itself")
+
+    def _rows_of(self, result: PGresult) -> list[Row]:
+        width = range(result.nfields)
+        heads = [(_name(result, i), self._catalog.type_of(result.ftype(i))) for i in width]
+        return [
+            Row([(name, ty, _bytes(result.get_value(row, i))) for i, (name, ty) in enumerate(heads)])
+            for row in range(result.ntuples)
+        ]
+
+    def _raise_for(self, result: PGresult) -> None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise QueryFailed(
+                _field(result, DiagnosticField.MESSAGE_PRIMARY) or "the statement failed",
+                _field(result, DiagnosticField.SQLSTATE),
+                _field(result, DiagnosticField.CONSTRAINT_NAME),
+                _field(result, DiagnosticField.TABLE_NAME),
+            )
+
+    async def _drop_unread(self) -> None:
+        while self._reading:
+            async with self._faults():
+                await self._read()
+            self._rows.clear()
+        self._rows.clear()
+        self._count = None
+
+    def _faults(self) -> _Faults:
+        return _Faults(self._connection, self._timeout)
+
+
+class _Faults:
+    """The host's own deadline around one step of a statement, whatever the guest set; the database's faults mapped."""
+
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self._connection = connection
+        self._deadline = asyncio.timeout(timeout)
+        self._timeout = timeout
+
+    async def __aenter__(self) -> None:
+        await self._deadline.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            await self._deadline.__aexit__(kind, error, trace)
+        except TimeoutError:
+            await self._connection.close()
+            raise TransactionLost(f"a statement ran for longer than guest_sql_timeout ({self._timeout:g} s)") from None
+        if isinstance(error, psycopg.Error):
+            if self._connection.closed:
+                raise JournalUnavailable(describe(error)) from None
+            # A statement of ours within the guest's transaction, which may have failed before.
+            raise _failure_of(error) from None
+
+
+def _name(result: PGresult, column: int) -> str:
+    return (result.fname(column) or b"").decode("utf-8", "replace")
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def _field(result: PGresult, field: DiagnosticField) -> str | None:
+    value = result.error_field(field)
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _failure_of(error: psycopg.Error) -> QueryFailed:
+    return QueryFailed(describe(error), error.sqlstate, error.diag.constraint_name, error.diag.table_name)

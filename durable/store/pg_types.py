@@ -1,0 +1,175 @@
+"""PostgreSQL types as the SQL interface of guests knows them, and their binary forms.
+
+A value is given and taken in the shape of its WIT type: numbers, str, bytes, and for times, UUIDs and networks the
+tuples of `durable/wit/sql.wit`. The binary forms are those of PostgreSQL's send and receive functions.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from durable.wasm.values import Case
+
+_EPOCH = 946_684_800  # 2000-01-01 in seconds since the Unix epoch: where PostgreSQL counts from
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PgType:
+    """A type by its OID. `shape` is that of the value codec, None for a type that guests can only see the name of."""
+
+    oid: int
+    name: str
+    shape: str | None
+    is_array: bool = False
+    element: int = 0  # OID of an array's elements
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    oid: int
+    array_oid: int
+    name: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+class UnreadableValue(ValueError):
+    """The bytes are no value of the shape: NULL within an array, an array of several dimensions, an infinite time."""
+
+
+def _fixed(form: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    packer = struct.Struct(form)
+    return packer.pack, lambda data: packer.unpack(data)[0]
+
+
+def _encode_instant(seconds: int, nanoseconds: int) -> bytes:
+    return struct.pack("!q", (seconds - _EPOCH) * _MICRO + nanoseconds // 1000)
+
+
+def _decode_instant(data: bytes) -> tuple[int, int]:
+    (microseconds,) = struct.unpack("!q", data)
+    if microseconds in (2**63 - 1, -(2**63)):
+        raise UnreadableValue("an infinite time has no value here")
+    seconds, rest = divmod(microseconds, _MICRO)
+    return seconds + _EPOCH, rest * 1000
+
+
+def _encode_jsonb(text: str) -> bytes:
+    return b"\x01" + text.encode()
+
+
+def _decode_jsonb(data: bytes) -> str:
+    return (data[1:] if data[:1] == b"\x01" else data).decode()
+
+
+def _encode_inet(network: Case) -> bytes:
+    address, prefix = network.value
+    if network.name == "v4":
+        return struct.pack("!BBBB", 2, prefix, 0, 4) + struct.pack("!I", address)
+    low, high = address
+    return struct.pack("!BBBB", 3, prefix, 0, 16) + struct.pack("!QQ", high, low)
+
+
+def _decode_inet(data: bytes) -> Case:
+    family, prefix = data[0], data[1]
+    if family == 2:
+        return Case("v4", (int.from_bytes(data[4:8], "big"), prefix))
+    high, low = struct.unpack("!QQ", data[4:20])
+    return Case("v6", ((low, high), prefix))
+
+
+def _shapes() -> dict[str, _Shape]:
+    uuid = struct.Struct("!QQ")
+    return {
+        "boolean": _Shape(16, 1000, "bool", *_fixed("!?")),
+        "float4": _Shape(700, 1021, "float4", *_fixed("!f")),
+        "float8": _Shape(701, 1022, "float8", *_fixed("!d")),
+        "int1": _Shape(18, 1002, '"char"', *_fixed("!b")),
+        "int2": _Shape(21, 1005, "int2", *_fixed("!h")),
+        "int4": _Shape(23, 1007, "int4", *_fixed("!i")),
+        "int8": _Shape(20, 1016, "int8", *_fixed("!q")),
+        "text": _Shape(25, 1009, "text", str.encode, bytes.decode),
+        "bytea": _Shape(17, 1001, "bytea", bytes, bytes),
+        "timestamptz": _Shape(
+            1184, 1185, "timestamptz",
+            lambda value: _encode_instant(value[0], value[1]),
+            lambda data: (*_decode_instant(data), 0),
+        ),
+        "timestamp": _Shape(
+            1114, 1115, "timestamp", lambda value: _encode_instant(value[0], value[1]), _decode_instant
+        ),
+        "uuid": _Shape(2950, 2951, "uuid", lambda value: uuid.pack(*value), lambda data: uuid.unpack(data)),
+        "jsonb": _Shape(3802, 3807, "jsonb", _encode_jsonb, _decode_jsonb),
+        "inet": _Shape(869, 1041, "inet", _encode_inet, _decode_inet),
+    }  # fmt: skip
+
+
+SHAPES = _shapes()
+
+#: Further types that read as one of the shapes: varchar, bpchar, name; json; cidr.
+_ALIASES = {
+    1043: ("varchar", "text"), 1042: ("bpchar", "text"), 19: ("name", "text"), 705: ("unknown", "text"),
+    114: ("json", "jsonb"), 650: ("cidr", "inet"),
+}  # fmt: skip
+_ARRAY_ALIASES = {
+    1015: ("varchar[]", "text", 1043), 1014: ("bpchar[]", "text", 1042), 1003: ("name[]", "text", 19),
+    199: ("json[]", "jsonb", 114), 651: ("cidr[]", "inet", 650),
+}  # fmt: skip
+
+
+def known_types() -> dict[int, PgType]:
+    """The types whose OIDs are the same in every database."""
+    types = {}
+    for shape_name, shape in SHAPES.items():
+        types[shape.oid] = PgType(shape.oid, shape.name, shape_name)
+        types[shape.array_oid] = PgType(shape.array_oid, f"{shape.name}[]", shape_name, True, shape.oid)
+    for oid, (name, alias) in _ALIASES.items():
+        types[oid] = PgType(oid, name, alias)
+    for oid, (name, alias, element) in _ARRAY_ALIASES.items():
+        types[oid] = PgType(oid, name, alias, True, element)
+    return types
+
+
+def encode(ty: PgType, value: Any) -> bytes:
+    """The binary form. Raises struct.error, UnicodeError, ValueError for a value that the type cannot hold."""
+    assert ty.shape is not None
+    one = SHAPES[ty.shape].encode
+    if not ty.is_array:
+        return one(value)
+    # One dimension with lower bound 1; an empty array has none.
+    head = struct.pack("!iii", 1 if value else 0, 0, ty.element)
+    if not value:
+        return head
+    parts = [head, struct.pack("!ii", len(value), 1)]
+    for item in value:
+        data = one(item)
+        parts += (struct.pack("!i", len(data)), data)
+    return b"".join(parts)
+
+
+def decode(ty: PgType, data: bytes) -> Any:
+    """The value of a binary form. Raises UnreadableValue."""
+    assert ty.shape is not None
+    one = SHAPES[ty.shape].decode
+    return [one(item) for item in _array_items(data)] if ty.is_array else one(data)
+
+
+def _array_items(data: bytes) -> list[bytes]:
+    dimensions, _, _ = struct.unpack_from("!iii", data)
+    if dimensions == 0:
+        return []
+    if dimensions > 1:
+        raise UnreadableValue("an array of several dimensions has no value here")
+    (count,) = struct.unpack_from("!i", data, 12)
+    items, at = [], 20
+    for _ in range(count):
+        (size,) = struct.unpack_from("!i", data, at)
+        if size < 0:
+            raise UnreadableValue("an array that contains NULL has no value here")
+        items.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return items

@@ -1,0 +1,270 @@
+//! Making a request step by step.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, MaxSizeReached, CONTENT_TYPE};
+use http::Method;
+use serde::Serialize;
+use url::Url;
+
+use super::error::Kind;
+use super::{Error, Request, Response};
+
+/// A request in the making.
+///
+/// The first thing that goes wrong is kept, and returned by
+/// [`build`](Self::build) or [`send`](Self::send).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let request = durable::http::post("https://shop.example/orders")
+///     .header("authorization", "Bearer …")
+///     .query(&[("dry-run", true)])
+///     .json(&["a hat", "a scarf"])
+///     .timeout(Duration::from_secs(5))
+///     .build()?;
+///
+/// assert_eq!(request.url().as_str(), "https://shop.example/orders?dry-run=true");
+/// assert_eq!(request.body().unwrap(), br#"["a hat","a scarf"]"#);
+/// # Ok::<_, durable::http::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a request is sent by `send`"]
+pub struct RequestBuilder {
+    request: Result<Request, Error>,
+}
+
+impl RequestBuilder {
+    /// Begin a request with any method.
+    ///
+    /// ```no_run
+    /// use durable::http::{Method, RequestBuilder};
+    ///
+    /// let response = RequestBuilder::new(Method::OPTIONS, "https://shop.example/").send()?;
+    /// # Ok::<_, durable::http::Error>(())
+    /// ```
+    pub fn new(method: Method, url: impl AsRef<str>) -> Self {
+        let request = match Url::parse(url.as_ref()) {
+            Ok(url) => Ok(Request::new(method, url)),
+            Err(error) => {
+                let message = format!("{error}: {}", url.as_ref());
+                Err(Error::new(Kind::Builder(message), None))
+            }
+        };
+        Self { request }
+    }
+
+    /// Add a header. One of the same name stays, too.
+    ///
+    /// ```
+    /// let request = durable::http::get("https://shop.example/")
+    ///     .header("accept", "text/plain")
+    ///     .header("accept", "text/html")
+    ///     .build()?;
+    ///
+    /// assert_eq!(request.headers().get_all("accept").iter().count(), 2);
+    /// # Ok::<_, durable::http::Error>(())
+    /// ```
+    pub fn header<K, V>(self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+        HeaderValue: TryFrom<V>,
+        <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+    {
+        let name = HeaderName::try_from(name).map_err(Into::into);
+        let value = HeaderValue::try_from(value).map_err(Into::into);
+        self.append(name, value)
+    }
+
+    fn append(
+        self,
+        name: Result<HeaderName, http::Error>,
+        value: Result<HeaderValue, http::Error>,
+    ) -> Self {
+        self.and_then(|request| {
+            request.headers_mut().try_append(name?, value?)?;
+            Ok(())
+        })
+    }
+
+    /// Set headers. Those of the same names that were set before are replaced.
+    pub fn headers(self, headers: HeaderMap) -> Self {
+        self.and_then(|request| {
+            let present = request.headers_mut();
+            for name in headers.keys() {
+                present.remove(name);
+            }
+            for (name, value) in &headers {
+                present.try_append(name, value.clone())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How long the request may take, from connecting to the last byte of the
+    /// body.
+    ///
+    /// The host has a limit of its own. It holds for a request without timeout
+    /// and for one with a longer timeout.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.and_then(|request| {
+            *request.timeout_mut() = Some(timeout);
+            Ok(())
+        })
+    }
+
+    /// Set the body.
+    pub fn body(self, body: Vec<u8>) -> Self {
+        self.and_then(|request| {
+            *request.body_mut() = Some(body);
+            Ok(())
+        })
+    }
+
+    /// Set the body to `value` as JSON.
+    ///
+    /// Unless there is a `content-type` already, it becomes
+    /// `application/json`.
+    ///
+    /// ```
+    /// let request = durable::http::post("https://shop.example/orders")
+    ///     .json("a hat")
+    ///     .build()?;
+    ///
+    /// assert_eq!(request.body().unwrap(), br#""a hat""#);
+    /// assert_eq!(request.headers()["content-type"], "application/json");
+    /// # Ok::<_, durable::http::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the value is not expressible in JSON.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        let body = serde_json::to_vec(value).map_err(Reason::new);
+        self.typed_body("application/json", body)
+    }
+
+    /// Set the body to `value` as an HTML form.
+    ///
+    /// The value is a structure, a map or a list of pairs. Unless there is a
+    /// `content-type` already, it becomes `application/x-www-form-urlencoded`.
+    ///
+    /// ```
+    /// let request = durable::http::post("https://shop.example/orders")
+    ///     .form(&[("item", "a hat"), ("size", "57")])
+    ///     .build()?;
+    ///
+    /// assert_eq!(request.body().unwrap(), b"item=a+hat&size=57");
+    /// # Ok::<_, durable::http::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the value is not expressible as a form.
+    pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        let body = match serde_urlencoded::to_string(value) {
+            Ok(form) => Ok(form.into_bytes()),
+            Err(error) => Err(Reason::new(error)),
+        };
+        self.typed_body("application/x-www-form-urlencoded", body)
+    }
+
+    fn typed_body(self, content_type: &'static str, body: Result<Vec<u8>, Reason>) -> Self {
+        self.and_then(|request| {
+            *request.body_mut() = Some(body?);
+            let headers = request.headers_mut();
+            if !headers.contains_key(CONTENT_TYPE) {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            }
+            Ok(())
+        })
+    }
+
+    /// Add parameters to the URL.
+    ///
+    /// The value is a structure, a map or a list of pairs. Parameters that are
+    /// there already stay, even those of the same name.
+    ///
+    /// ```
+    /// let request = durable::http::get("https://shop.example/items?page=2")
+    ///     .query(&[("color", "light blue"), ("size", "57")])
+    ///     .build()?;
+    ///
+    /// assert_eq!(request.url().query(), Some("page=2&color=light+blue&size=57"));
+    /// # Ok::<_, durable::http::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the value is not expressible as a query.
+    pub fn query<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.and_then(|request| {
+            let url = request.url_mut();
+            {
+                let mut pairs = url.query_pairs_mut();
+                let serializer = serde_urlencoded::Serializer::new(&mut pairs);
+                value.serialize(serializer).map_err(Reason::new)?;
+            }
+            if url.query() == Some("") {
+                url.set_query(None);
+            }
+            Ok(())
+        })
+    }
+
+    /// The request.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that went wrong: a URL, a header or a value that does
+    /// not fit. [`is_builder`](Error::is_builder) is true for it.
+    pub fn build(self) -> Result<Request, Error> {
+        self.request
+    }
+
+    /// Send the request and wait for the whole response, as
+    /// [`Request::send`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the request could not be built, or if there is no response. One with
+    /// an error status is a response.
+    #[track_caller]
+    pub fn send(self) -> Result<Response, Error> {
+        self.build()?.send()
+    }
+
+    fn and_then(mut self, change: impl FnOnce(&mut Request) -> Result<(), Reason>) -> Self {
+        if let Ok(request) = &mut self.request {
+            if let Err(Reason(reason)) = change(request) {
+                let url = request.url().clone();
+                self.request = Err(Error::new(Kind::Builder(reason), Some(url)));
+            }
+        }
+        self
+    }
+}
+
+/// Why a request cannot be built.
+struct Reason(String);
+
+impl Reason {
+    fn new(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<http::Error> for Reason {
+    fn from(error: http::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<MaxSizeReached> for Reason {
+    fn from(error: MaxSizeReached) -> Self {
+        Self::new(error)
+    }
+}
