@@ -10,6 +10,7 @@ from durable.config import Config
 from durable.errors import InvalidComponent
 from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
+from durable.execution.http import GuestHttp
 from durable.execution.outcome import Outcome
 from durable.execution.run import JournalReader, Run
 from durable.execution.tail import Tail, lost_lease
@@ -31,7 +32,7 @@ class RunningTasks:
 
     def __init__(
         self, config: Config, runner: Runner, programs: Programs, writer: GroupCommit, reader: JournalReader,
-        clock: DatabaseClock, on_free: Callable[[], None], database: GuestDatabase,
+        clock: DatabaseClock, on_free: Callable[[], None], database: GuestDatabase, http: GuestHttp,
     ) -> None:  # fmt: skip
         self._config = config
         self._runner = runner
@@ -41,6 +42,7 @@ class RunningTasks:
         self._clock = clock
         self._on_free = on_free
         self._database = database
+        self._http = http
         self._runs: dict[int, Run] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.put_back: list[tuple[int, int]] = []
@@ -50,19 +52,17 @@ class RunningTasks:
 
     def start(self, task: ClaimedTask) -> None:
         tail = Tail(task.id, task.lease, self._writer)
-        run = Run(task, self._config, tail, self._clock, self._reader, database=self._database)
+        run = Run(task, self._config, tail, self._clock, self._reader, database=self._database, http=self._http)
         self._runs[task.id] = run
         running = asyncio.create_task(self._run(run), name=f"task {task.id}")
         tail.on_broken = running.cancel
         self._tasks[task.id] = running
 
-    def hint(self, task_id: int) -> bool:
-        """A notification for a task arrived; False when the task does not run here."""
+    def hint(self, task_id: int) -> None:
+        """A notification for a task arrived, which may or may not run here."""
         run = self._runs.get(task_id)
-        if run is None:
-            return False
-        run.inbox.hint()
-        return True
+        if run is not None:
+            run.inbox.hint()
 
     def waiting(self) -> list[int]:
         """Ids of the tasks that wait for a notification in memory."""

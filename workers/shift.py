@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
@@ -15,8 +16,10 @@ import psycopg
 from durable.config import Config
 from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
+from durable.execution.http import GuestHttp
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
+from durable.net.client import Client
 from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
 from durable.store.journal import JournalReader, JournalStore
@@ -40,7 +43,7 @@ class Shift:
 
     def __init__(
         self, config: Config, sessions: Sessions, registration: Registration, identity: WorkerIdentity, runner: Runner,
-        programs: Programs, guests: GuestPool,
+        programs: Programs, guests: GuestPool, http: Client,
     ) -> None:  # fmt: skip
         self._config = config
         self._leases = LeaseStore(sessions.control)
@@ -57,6 +60,7 @@ class Shift:
             clock,
             lambda: self._claims.slot_freed(),
             GuestDatabase(guests, registration.secret),
+            GuestHttp(http, lambda: time.monotonic() < self._heartbeat.trusted_until),
         )
         self._claims = ClaimLoop(config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start)
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
@@ -127,9 +131,10 @@ class Shift:
                 await self._leases.wake_waiting(list(hinted))
 
     def _notified(self, task_id: int) -> None:
-        if not self.running.hint(task_id):
-            # It may be suspended just now, too late for the sender's trigger to see it: look again in a moment.
-            self._maybe_waiting.add(task_id)
+        self.running.hint(task_id)
+        # It may be suspended just now, too late for the sender's trigger to see it, also when it still seems to run
+        # here: look again in a moment.
+        self._maybe_waiting.add(task_id)
 
     # -- handing back ------------------------------------------------------------------------------------------------
     async def _give_back(self) -> None:

@@ -14,6 +14,7 @@ from durable.config import Config
 from durable.errors import ConfigError
 from durable.host.functions import host_functions
 from durable.journal.faults import JournalUnavailable
+from durable.net.client import client_of
 from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
@@ -58,6 +59,7 @@ class Worker:
             timeout=config.guest_sql_timeout,
             idle=config.heartbeat_timeout * 0.8,
         )
+        self._http = client_of(config)
         self._identity = this_process()
         self._on_registered = on_registered
         self._shift: Shift | None = None
@@ -159,8 +161,9 @@ class Worker:
     async def _begin_shift(self) -> None:
         registration = await LeaseStore(self._sessions.control).register(self._identity)
         self._shift = Shift(
-            self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests
-        )
+            self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests,
+            self._http,
+        )  # fmt: skip
         if self._draining:
             self._shift.drain()
         _log.info("registered as worker %d", registration.id)
@@ -170,5 +173,6 @@ class Worker:
     async def _close(self) -> None:
         if self._ticker is not None:
             self._ticker.stop()
+        self._http.close()
         await self._guests.close()
         await self._sessions.close()

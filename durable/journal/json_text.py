@@ -13,7 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 MAX_DEPTH = 500
-_MAX_EXPONENT = 16_000
+_MAX_DIGITS = 16_000
+#: jsonb prints 1e16000 with all its zeros: a result of such numbers could be written, and be too large ever to be read.
+#: This is enough for every double.
+_MAX_MORE_DIGITS = 400
 _SUSPECT = re.compile("\\\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -105,7 +108,7 @@ def _check_number(text: str) -> Decimal:
         raise ValueError(f"the number {text[:40]} is out of range") from None
     first_digit = number.adjusted()
     last_digit = first_digit + 1 - len(number.as_tuple().digits)
-    if max(abs(first_digit), abs(last_digit)) > _MAX_EXPONENT:
+    if max(abs(first_digit), abs(last_digit)) > min(_MAX_DIGITS, len(text) + _MAX_MORE_DIGITS):
         raise ValueError(f"the number {text[:40]} is out of range")
     return number
 

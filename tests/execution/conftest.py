@@ -10,7 +10,7 @@ from tests.conftest import url_of
 from tests.execution.tables import Tables
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def journal_url(server: EmbeddedServer, template: str) -> str:
     """One database for all tests of this package: each has tasks of its own in it."""
     with psycopg.connect(server.url, autocommit=True) as connection:

@@ -175,7 +175,8 @@ def test_what_jsonb_refuses_is_refused(jsonb: Server, name: str) -> None:
 
 FINE = [
     '"\\ud83d\\ude00"', '"\\\\u0000"', '"\\\\ud800"', '"\x7f"', '"' + "é" * 100_000 + '"',
-    "18446744073709551615", "-9223372036854775809", "1.10", "-0", "1E+2", "1e308", "5e-324", "1e-15000", "1e16000",
+    "18446744073709551615", "-9223372036854775809", "1.10", "-0", "1E+2",
+    "1e308", "5e-324", "2.2250738585072014e-308", "1e400", "1e-400",
     "1" * 4300, "0." + "1" * 15000,
     '{"a": 1, "a": 2}', '{"": {"": [[], {}]}}', " [ 1 ]\n\t\r",
 ]  # fmt: skip
@@ -214,6 +215,17 @@ def test_the_message_is_for_the_author() -> None:
         check_json("[NaN]")
     with pytest.raises(ValueError, match="nested deeper than 500 levels"):
         check_json("[" * 501 + "]" * 501)
+
+
+NUMBERS_THAT_GROW = ["1e500", "1e16000", "1e-500", "0e-9999"]
+
+
+@pytest.mark.parametrize("number", NUMBERS_THAT_GROW)
+def test_a_number_that_jsonb_prints_much_longer_is_refused_since_many_could_never_be_read_again(
+    jsonb: Server, number: str
+) -> None:
+    assert jsonb.takes(number)
+    assert not accepts(number)
 
 
 # -- members ---------------------------------------------------------------------------------------------------------
