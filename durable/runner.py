@@ -83,14 +83,19 @@ def _ended(run: Run, ended: Exception) -> Outcome:
         case GuestTrap() | Unstorable():
             return failed(str(ended))
         case _:
-            _log.error("task %s met an error of the host", run.task.id, exc_info=ended)
-            text = "".join(traceback.format_exception(ended))
-            return _stopped(TaskState.FAILED, f"task panicked: {text}", CRASH_LOG_INDEX)
+            return crashed(run.task.id, ended)
 
 
 def failed(reason: str) -> Outcome:
     """The outcome of a task that cannot complete, for a reason that running it again would not change."""
     return _stopped(TaskState.FAILED, reason)
+
+
+def crashed(task_id: int, error: Exception) -> Outcome:
+    """The outcome of a task that met an error of the host itself: a bug, told where the user looks."""
+    _log.error("task %s met an error of the host", task_id, exc_info=error)
+    text = "".join(traceback.format_exception(error))
+    return _stopped(TaskState.FAILED, f"task panicked: {text}", CRASH_LOG_INDEX)
 
 
 def _stopped(state: TaskState, reason: str, log_index: int = FAILURE_LOG_INDEX) -> Outcome:

@@ -17,8 +17,9 @@ from durable.execution.tail import Tail, lost_lease
 from durable.failpoints import passing
 from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
 from durable.model import ClaimedTask, TaskState
-from durable.runner import Runner, failed
+from durable.runner import Runner, crashed, failed
 from durable.timing import DatabaseClock
+from durable.wasm.program import Program
 from workers.programs import Programs
 
 _log = logging.getLogger("durable.worker")
@@ -94,15 +95,24 @@ class RunningTasks:
             self._on_free()
 
     async def _run_to_end(self, run: Run) -> None:
-        try:
-            outcome = await self._runner.run(run, await self._programs.load(run.task.program_id))
-        except InvalidComponent as error:
-            outcome = failed(str(error))
+        program = await self._load(run)
+        outcome = program if isinstance(program, Outcome) else await self._runner.run(run, program)
         try:
             await _finish(run.tail, outcome)
         except Unstorable as error:
             await self._fail(run, str(error))
         _tell(run, outcome)
+
+    async def _load(self, run: Run) -> Program | Outcome:
+        """The task's program, or how a task ends that has none to run."""
+        try:
+            return await self._programs.load(run.task.program_id)
+        except InvalidComponent as error:
+            return failed(str(error))
+        except JournalUnavailable:
+            raise
+        except Exception as error:
+            return crashed(run.task.id, error)
 
     async def _fail(self, run: Run, reason: str) -> None:
         """What the database refuses is gone, but the failure itself can be told, through a tail of its own."""

@@ -162,7 +162,13 @@ class Fiber:
             # Without its traceback: the frames of the callback belong to a stack that is gone.
             raise failure.with_traceback(None)
         kind = GuestLimit if _is_limit(message) else GuestTrap
-        raise kind(message)
+        raise kind(_cause_first(message))
+
+
+def _cause_first(message: str) -> str:
+    """wasmtime tells the backtrace first; whoever reads one line wants the cause."""
+    cause = message.strip().splitlines()[-1].strip() if "Caused by:" in message else ""
+    return f"{cause}\n{message}" if cause else message
 
 
 def _is_limit(message: str) -> bool:

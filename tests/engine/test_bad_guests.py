@@ -23,7 +23,6 @@ BAD_GUESTS = [
     ("bad-json-exit", None, "not valid JSON"),
     ("notify-in-transaction", None, "within a transaction"),
     ("big-buffer", None, "max_returned_buffer_len"),
-    ("use-http", {"url": "http://localhost/"}, "not available in this version"),
     ("use-sql", {"sql": "SELECT 1", "outside": True}, "within a transaction"),
     ("use-sql", {"sql": "COMMIT"}, "ended the database transaction itself"),
     ("unknown-import", None, "does not provide"),
