@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help demo test lint types chaos bench guests clean
 
 help:
-	@echo "make demo    run the engine, kill nothing, show an example's output (embedded PostgreSQL)"
+	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
 	@echo "make test    everything that must pass"
 	@echo "make lint types   ruff and mypy"
 	@echo "make chaos   long runs with random faults"

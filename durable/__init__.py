@@ -1,6 +1,7 @@
 """Durable execution: workflows run to completion whatever dies underneath them.
 
-An application uses `Client` or `AsyncClient`, `Json` for data that is JSON text already, and the errors.
+An application uses `Client` or `AsyncClient`, `Json` for data that is JSON text already, the errors, and `Worker` when
+it runs tasks itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from durable.version import __version__
 
 if TYPE_CHECKING:
     from durable.client import AsyncClient, Client, Json
+    from workers.worker import Worker
 
 __all__ = [
     "AsyncClient",
@@ -44,14 +46,22 @@ __all__ = [
     "UnknownProgram",
     "UnknownTask",
     "WaitTimeout",
+    "Worker",
     "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The client brings psycopg with it: who only wants a pure module must not pay for that."""
+    """The client brings psycopg with it, the worker wasmtime: who only wants a pure module must not pay for that.
+
+    And `workers` stands on `durable`: nothing in here may need it to be imported.
+    """
     if name in ("AsyncClient", "Client", "Json"):
         from durable import client
 
         return getattr(client, name)
+    if name == "Worker":
+        from workers.worker import Worker
+
+        return Worker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from durable import database_url as urls
+from durable.egress import EgressRule, naming_rules, rules, show_rules
 from durable.errors import ConfigError
 from durable.quantity import duration, show_duration, show_size, size
 
@@ -73,6 +76,38 @@ def _path(value: object) -> Path:
     return Path(value).expanduser()
 
 
+def _switch(value: object) -> bool:
+    if value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        raise ValueError("write true or false")
+    return value
+
+
+def _proxy(value: object) -> str:
+    parts = urlsplit(value.strip()) if isinstance(value, str) else None
+    try:
+        valid = parts is not None and parts.scheme == "http" and parts.hostname and parts.port is not None
+    except ValueError:  # of the port
+        valid = False
+    if parts is None or not valid or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("write http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them")
+    return parts.geturl()
+
+
+def _header_name(value: object) -> str:
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value) or value.lower() in _OTHER_HEADERS:
+        raise ValueError("write the name of a header that has no other meaning, such as Idempotency-Key")
+    return value
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OTHER_HEADERS = frozenset({
+    "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie", "expect",
+    "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
+})  # fmt: skip
+
+
 def _one_of(*choices: str) -> Kind:
     def read(value: object) -> str:
         if value not in choices:
@@ -87,6 +122,11 @@ SECONDS = Kind("duration", duration, show_duration)
 BYTES = Kind("size", size, show_size)
 COUNT = Kind("count", _count)
 PATH = Kind("path", _path)
+SWITCH = Kind("true|false", _switch, lambda value: "true" if value else "false")
+RULES = Kind("rules", rules, show_rules)
+NAMING_RULES = Kind("rules", naming_rules, show_rules)
+PROXY = Kind("url", _proxy, lambda value: urls.redacted(str(value)))
+HEADER = Kind("header", _header_name)
 LOG_FORMAT = _one_of("auto", "human", "json")
 LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 
@@ -145,6 +185,31 @@ class Config:
         "The longest a guest's HTTP request may take, and how long when it does not say.",
         least=0.001,
     )
+    max_http_body: int = _key(
+        BYTES,
+        4 * MiB,
+        "The largest body of a guest's HTTP request, and of a response as it came and decoded.",
+        least=1,
+        most=255 * MiB,
+    )
+    max_http_requests: int = _key(
+        COUNT, 64, "HTTP requests that one worker has under way; more wait for their turn.", least=1, most=1000
+    )
+    http_idempotency_header: str | None = _key(
+        HEADER, None, "A header with a key that is the same when a request is sent again. None: not sent."
+    )
+    egress_allow: tuple[EgressRule, ...] = _key(
+        NAMING_RULES, (), "Where HTTP requests may go besides public addresses: names, addresses, networks, with ports."
+    )
+    egress_deny: tuple[EgressRule, ...] = _key(
+        RULES, (), "Where HTTP requests may not go. `*` is everything that egress_allow does not name."
+    )
+    egress_private: bool = _key(
+        SWITCH, False, "Whether HTTP requests may go to private networks (RFC 1918, unique-local, carrier-grade NAT)."
+    )
+    egress_proxy: str | None = _key(
+        PROXY, None, "The proxy that HTTP requests go through. None: none, whatever the environment says.", repr=False
+    )
     max_workflow_events: int = _key(
         COUNT, 2147483647, "Events in one task's journal; one more fails the task.", least=1, most=2147483647
     )
@@ -157,27 +222,39 @@ class Config:
     max_task_log_bytes: int = _key(
         BYTES,
         64 * MiB,
-        "What one task may print in its whole life; the rest is dropped and a marker says so.",
+        "What one task may print in one run, replayed text included; more fails the task.",
         least=1,
     )
     max_returned_buffer_len: int = _key(
-        BYTES, 8 * MiB, "The largest buffer that a guest may ask the host for.", least=1
+        BYTES, 8 * MiB, "The largest buffer that a guest may ask the host for; a larger one fails the task.", least=1
     )
     max_event_bytes: int = _key(
-        BYTES, 4 * MiB, "The largest value of one event, as JSON text.", least=1, most=255 * MiB
+        BYTES,
+        4 * MiB,
+        "The largest value of one event, as JSON text; a larger one fails the task.",
+        least=1,
+        most=255 * MiB,
     )
     max_notification_bytes: int = _key(
-        BYTES, MiB, "The largest data of one notification, as JSON text.", least=1, most=255 * MiB
+        BYTES,
+        MiB,
+        "The largest data of one notification with its event, as JSON text; its sender gets an error.",
+        least=1,
+        most=255 * MiB,
     )
     cleanup_age: float = _key(SECONDS, 7 * DAY, "How long an ended task is kept, with its journal and its log.")
-    cleanup_batch_limit: int = _key(COUNT, 10000, "Rows that one statement of the clean-up deletes at most.", least=1)
+    cleanup_batch_limit: int = _key(COUNT, 10000, "Tasks that one statement of the clean-up deletes at most.", least=1)
     wasm_entry_ttl: float = _key(SECONDS, DAY, "How long a program that no task uses is kept after its last use.")
     max_concurrent_compilations: int = _key(COUNT, 1, "Programs that one worker compiles at the same time.", least=1)
     flush_interval: float = _key(
         SECONDS, 0.02, "The longest that a recorded event without outside effect stays uncommitted.", most=1.0
     )
     poll_interval: float = _key(SECONDS, 1.0, "How often the database is asked again when no hint arrived.", least=0.01)
-    drain_timeout: float = _key(SECONDS, 30.0, "How long a worker that is told to stop may finish what it runs.")
+    drain_timeout: float = _key(
+        SECONDS,
+        30.0,
+        "How long a worker may take to stop its tasks where they stand and hand them back, before it is killed.",
+    )
     guest_memory_limit: int = _key(BYTES, 256 * MiB, "The memory of one running task.", least=64 * KiB, most=4 * GiB)
     guest_cpu_slice: float = _key(
         SECONDS,
@@ -189,7 +266,7 @@ class Config:
     guest_cpu_limit: float = _key(
         SECONDS,
         60.0,
-        "The computing time between two recorded calls, waiting not counted; beyond it a task fails.",
+        "The computing time between two recorded calls, waiting not counted; more fails the task.",
     )
     guest_database_url: str | None = _key(
         URL,
@@ -300,7 +377,7 @@ def _read(key: Key, value: object, source: str) -> Any:
         return key.read(value)
     except ValueError as error:
         where = key.name if source == "default" else f"{key.name} (from {source})"
-        said = "" if key.kind is URL else f" {value!r}:"
+        said = "" if key.kind in (URL, PROXY) else f" {value!r}:"
         raise ConfigError(f"{where}:{said} {error}") from None
 
 
@@ -340,9 +417,12 @@ def _from_environ(environ: Mapping[str, str]) -> _Found:
 
 
 def _is_of_others(variable: str) -> bool:
-    """True for our own switches, and for what Kubernetes sets for a service that is called durable."""
+    """True for our own switches, and for what Kubernetes sets for a service that is called durable.
+
+    DURABLE_GUEST_CACHE is read by guest-rust/build, DURABLE_SEED by the tests.
+    """
     name = variable.removeprefix(ENV_PREFIX)
-    if name == "CONFIG" or name.startswith(("FAILPOINT", "TEST_")):
+    if name in ("CONFIG", "GUEST_CACHE", "SEED") or name.startswith(("FAILPOINT", "TEST_")):
         return True
     return name == "PORT" or name.startswith(("PORT_", "SERVICE_HOST", "SERVICE_PORT"))
 

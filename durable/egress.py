@@ -31,7 +31,10 @@ class EgressRule:
 
     @classmethod
     def parse(cls, text: str) -> EgressRule:
-        """Read one entry: `api.example.com`, `*.example.com:443`, `10.0.0.0/8`, `[::1]:8080`, `*`. Raises ValueError."""
+        """Read one entry, such as `api.example.com`, `*.example.com:443`, `10.0.0.0/8`, `[::1]:8080`, `*`.
+
+        Raises ValueError.
+        """
         text = text.strip().lower()
         bracketed = _BRACKETS.fullmatch(text)
         if bracketed:
@@ -69,6 +72,27 @@ class EgressRule:
             if self.port is not None and self.network.version == 6:
                 target = f"[{target}]"
         return target if self.port is None else f"{target}:{self.port}"
+
+
+def rules(value: object) -> tuple[EgressRule, ...]:
+    """Rules from a list of texts, or from one text with commas between them. Raises ValueError."""
+    entries = value.split(",") if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError("write a list of texts, in a variable or a flag with commas between them")
+    return tuple(EgressRule.parse(entry) for entry in entries if entry.strip())
+
+
+def naming_rules(value: object) -> tuple[EgressRule, ...]:
+    """The same, without `*`: what is allowed has to be named. Raises ValueError."""
+    found = rules(value)
+    if any(rule.is_everything for rule in found):
+        raise ValueError("name hosts or networks; 0.0.0.0/0 and ::/0 are all addresses there are, private ones too")
+    return found
+
+
+def show_rules(value: tuple[EgressRule, ...]) -> str:
+    """The rules as one text that `rules` reads."""
+    return ", ".join(str(rule) for rule in value)
 
 
 def _checked_name(text: str) -> str:

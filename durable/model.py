@@ -113,7 +113,11 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A registered worker as a client sees it. One that is not alive has lost its leases."""
+    """A registered worker as a client sees it. One that is not alive has lost its leases.
+
+    `heartbeat_age` is in seconds, by the clock of the database. `active_tasks` are those it holds the lease of; tasks
+    of a dead worker are counted until somebody takes them over.
+    """
 
     id: int
     host: str
@@ -121,4 +125,6 @@ class WorkerInfo:
     version: str
     started_at: datetime
     heartbeat_at: datetime
+    heartbeat_age: float
     is_alive: bool
+    active_tasks: int

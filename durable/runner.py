@@ -99,4 +99,5 @@ def crashed(task_id: int, error: Exception) -> Outcome:
 
 
 def _stopped(state: TaskState, reason: str, log_index: int = FAILURE_LOG_INDEX) -> Outcome:
-    return Outcome(TaskChange(state), cut_log(reason, _MAX_REASON_BYTES), log_index)
+    storable = reason.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return Outcome(TaskChange(state), cut_log(storable, _MAX_REASON_BYTES), log_index)

@@ -90,6 +90,10 @@ class RunningTasks:
             self._put_back(run)
         except asyncio.CancelledError:
             await self._write_tail(run)
+        except Exception:
+            # A bug of ours; the task is somebody else's chance, and this worker's leases must not keep it from that.
+            _log.exception("task %s met an error of the host; it is put back", run.task.id)
+            self._put_back(run)
         finally:
             del self._runs[run.task.id], self._tasks[run.task.id]
             self._on_free()

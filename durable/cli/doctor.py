@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from psycopg import sql
 
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
@@ -26,6 +29,24 @@ MAX_CLOCK_SKEW = 1.0  # seconds
 
 _SQL = queries.load("doctor")
 _WORKERS = queries.load("worker_list")
+
+# What the role lacks of what a worker needs: kind, name, right. By oid, because without USAGE on a schema the names in
+# it cannot be looked up, and what was granted on its tables would seem to be missing, too.
+_MISSING = f"""
+SELECT 'SCHEMA', 'durable', 'USAGE' WHERE NOT has_schema_privilege(to_regnamespace('durable'), 'USAGE')
+UNION ALL
+SELECT 'TABLE', needed.relation, needed.privilege
+FROM ({_SQL["missing_privileges"]}) AS needed JOIN pg_class ON needed.relation = 'durable.' || relname
+WHERE relnamespace = to_regnamespace('durable') AND NOT has_table_privilege(pg_class.oid, needed.privilege)
+UNION ALL
+SELECT 'SEQUENCE', * FROM ({_SQL["missing_sequence_privileges"]}) AS needed
+"""
+_KINDS = ("SCHEMA", "TABLE", "SEQUENCE")
+_RIGHTS = ("USAGE", "SELECT", "INSERT", "UPDATE", "DELETE")
+
+# Without these the schema cannot even be looked at; without those nobody can say who is at work.
+_TO_SEE_THE_SCHEMA = {("durable", "USAGE"), ("durable.migration", "SELECT")}
+_TO_SEE_THE_WORKERS = {("durable", "USAGE"), ("durable.worker", "SELECT"), ("durable.task", "SELECT")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +96,31 @@ def check_wasmtime() -> Finding:
         import wasmtime  # noqa: F401
     except (ImportError, OSError) as error:
         return Finding("wasmtime", "bad", f"cannot be loaded: {error}", "install durable again with its dependencies")
-    return Finding("wasmtime", "ok", f"version {importlib.metadata.version('wasmtime')}")
+    found, pinned = importlib.metadata.version("wasmtime"), _pinned("wasmtime")
+    if pinned in (None, found):
+        return Finding("wasmtime", "ok", f"version {found}")
+    text = f"version {found}, but durable was tested with {pinned} and uses parts of it that change"
+    return Finding("wasmtime", "warning", text, f"`pip install wasmtime=={pinned}`")
+
+
+def _pinned(package: str) -> str | None:
+    """The only version that durable allows; None when there is none such, or durable runs without being installed."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        for requirement in importlib.metadata.requires("durable") or ():
+            if found := re.match(rf"{package} *==([\w.+!-]+)", requirement):
+                return found[1]
+    return None
 
 
 def check_cache_folder(folder: Path) -> Finding:
-    """Whether compiled programs can be kept. Without it every worker compiles for itself."""
+    """Whether compiled programs can be kept. Without it every worker compiles for itself, and tasks start later."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"durable")
     except OSError as error:
         remedy = "make the folder writable, or set cache_folder (DURABLE_CACHE_FOLDER)"
-        return Finding("cache folder", "bad", f"{folder}: {error.strerror}", remedy)
+        return Finding("cache folder", "warning", f"{folder}: {error.strerror}", remedy)
     return Finding("cache folder", "ok", f"{folder} is writable")
 
 
@@ -97,21 +131,26 @@ def _check_database(connection: Conn, url: str, heartbeat_timeout: float) -> Ite
         after = datetime.now(UTC).timestamp()
     yield _server(number, f"PostgreSQL {version}, database {database}, role {user}, {redacted(url)}", is_standby)
     yield clock_skew(before, database_clock, after)
-    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
-        ("schema", lambda: _schema(connection)),
-        ("privileges", lambda: _privileges(connection)),
-        ("workers", lambda: _workers(connection, heartbeat_timeout)),
-    )
-    for name, check in checks:
-        try:
-            with translated():
-                finding = check()
-        except DurableError as error:
-            problem, _, remedy = str(error).partition("\n")
-            finding = Finding(name, "bad", problem, remedy)
-        yield finding
-        if name == "schema" and finding.status == "bad":
+    with translated():
+        missing = connection.execute(_MISSING).fetchall()
+    lacks = {(name, right) for _, name, right in missing}
+    if not lacks & _TO_SEE_THE_SCHEMA:
+        schema = _checked("schema", lambda: _schema(connection))
+        yield schema
+        if schema.status == "bad":
             return
+    yield _privileges(sql.Identifier(user).as_string(connection), missing)
+    if not lacks & _TO_SEE_THE_WORKERS:
+        yield _checked("workers", lambda: _workers(connection, heartbeat_timeout))
+
+
+def _checked(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        with translated():
+            return check()
+    except DurableError as error:
+        problem, _, remedy = str(error).partition("\n")
+        return Finding(name, "bad", problem, remedy)
 
 
 def _server(number: int, found: str, is_standby: bool) -> Finding:
@@ -137,12 +176,20 @@ def _schema(connection: Conn) -> Finding:
     return Finding("schema", "ok", f"version {migrations.latest()}")
 
 
-def _privileges(connection: Conn) -> Finding:
-    missing = [*_rows(connection, "missing_privileges"), *_rows(connection, "missing_sequence_privileges")]
+def _privileges(role: str, missing: Sequence[tuple[str, str, str]]) -> Finding:
+    """`role` as it is written in SQL; `missing` are kind, name and right, as `_MISSING` finds them."""
     if not missing:
         return Finding("privileges", "ok", "the role may do what a worker does")
-    said = ", ".join(f"{privilege} on {relation}" for relation, privilege in missing)
-    return Finding("privileges", "bad", f"the role lacks {said}", "GRANT them, or use the role that migrated")
+    rights: dict[tuple[str, str], list[str]] = {}
+    for kind, name, right in sorted(missing, key=lambda one: (_KINDS.index(one[0]), one[1], _RIGHTS.index(one[2]))):
+        rights.setdefault((kind, name), []).append(right)
+    grants: dict[tuple[str, str], list[str]] = {}  # what is lacked of several tables alike is granted at once
+    for (kind, name), those in rights.items():
+        grants.setdefault((kind, ", ".join(those)), []).append(name)
+    lacks = "; ".join(f"{those} on {kind.lower()} {', '.join(names)}" for (kind, those), names in grants.items())
+    remedy = [f"GRANT {those} ON {kind} {', '.join(names)} TO {role};" for (kind, those), names in grants.items()]
+    text = f"the role {role} lacks {lacks}"
+    return Finding("privileges", "bad", text, "\n".join(["as the role that migrated:", *remedy]))
 
 
 def _workers(connection: Conn, heartbeat_timeout: float) -> Finding:
@@ -161,5 +208,5 @@ def _rows(connection: Conn, query: str) -> list[tuple[Any, ...]]:
 
 def _print(finding: Finding) -> None:
     click.echo(f"{finding.status:8} {finding.check:13} {finding.found}")
-    if finding.remedy:
-        click.echo(f"{'':8} {'':13} to do: {finding.remedy}")
+    for number, line in enumerate(finding.remedy.splitlines()):
+        click.echo(f"{'':8} {'':13} {'       ' if number else 'to do: '}{line}")

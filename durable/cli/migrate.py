@@ -10,20 +10,23 @@ from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.drivers.connecting import Conn, connect
 from durable.drivers.faults import translated
+from durable.errors import UsageError
 from durable.store import migrations
 
 
 @click.command(cls=Command, epilog="durable migrate --dry-run\ndurable migrate")
 @click.option("--target", type=int, metavar="N", help="The schema version to go to; the latest when not given.")
 @click.option("--dry-run", is_flag=True, help="Only say which steps would be taken.")
+@click.option("--yes", is_flag=True, help="Go down without being asked.")
 @click.pass_obj
-def migrate(invocation: Invocation, target: int | None, dry_run: bool) -> None:
+def migrate(invocation: Invocation, target: int | None, dry_run: bool, yes: bool) -> None:
     """Bring the schema of the database to the version that this durable needs.
 
-    With a --target below the current version it goes down, which deletes what the taken-back steps had made.
+    With a --target below the current version it goes down, which deletes what the taken-back steps had made. It asks
+    before it does that, and where nobody can answer it wants --yes.
     """
     with connect(_url(invocation)) as connection, translated():
-        if not dry_run:
+        if not dry_run and not yes:
             _confirm_loss(connection, target)
         steps = migrations.migrate(connection, target, dry_run)
     for step in steps:
@@ -42,6 +45,12 @@ def _url(invocation: Invocation) -> str:
 
 
 def _confirm_loss(connection: Conn, target: int | None) -> None:
-    down = [step for step in migrations.migrate(connection, target, dry_run=True) if not step.upwards]
-    if down and sys.stdin.isatty():
-        click.confirm(f"This takes back {down[0]} and what it holds. Go on?", abort=True, err=True)
+    """Raises UsageError when there is something to lose and nobody to ask, Abort when the answer is no."""
+    steps = migrations.migrate(connection, target, dry_run=True)
+    down = [f"{step.migration.version:04}_{step.migration.name}" for step in steps if not step.upwards]
+    if not down:
+        return
+    loss = f"going down to version {target} takes back {', '.join(down)} and deletes what the database holds of it"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{loss}\n`--yes` does it without being asked, `--dry-run` only shows the steps")
+    click.confirm(f"{loss[0].upper()}{loss[1:]}. Go on?", abort=True, err=True)

@@ -16,6 +16,7 @@ from durable.cli.reading import events, logs
 from durable.cli.supervise import supervise
 from durable.cli.tasks import list_tasks, show, wait
 from durable.cli.version import print_version, version
+from durable.cli.workers import workers
 
 
 @click.group(
@@ -44,6 +45,7 @@ for command in (
     list_tasks,
     show,
     wait,
+    workers,
     program,
     migrate,
     config,

@@ -47,9 +47,7 @@ class EmbeddedServer:
     foreign SQL (a guest's) must log in as another role.
     """
 
-    def __init__(
-        self, data_folder: Path | None = None, *, start_timeout: float = 300.0, fsync: bool = True
-    ) -> None:
+    def __init__(self, data_folder: Path | None = None, *, start_timeout: float = 300.0, fsync: bool = True) -> None:
         self.data_folder = (data_folder or default_data_folder()).resolve()
         self._cluster = self.data_folder / "cluster"
         self._log = ServerLog(self.data_folder / "postgres.log")
@@ -154,9 +152,7 @@ class EmbeddedServer:
         reason = self._log.reason(started.pid)
         # Backends of a killed postmaster finish their statement; while they do, no server can and must start.
         if "shared memory block" not in reason:
-            raise EmbeddedPostgresError(
-                f"PostgreSQL did not start: {reason}", f"see {self._log.path}, or {OWN_SERVER}"
-            )
+            raise EmbeddedPostgresError(f"PostgreSQL did not start: {reason}", f"see {self._log.path}, or {OWN_SERVER}")
 
     def _start(self, postgres: Path) -> Postmaster:
         launch = unprivileged_launch(self._cluster, postgres)

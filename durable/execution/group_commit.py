@@ -21,6 +21,7 @@ _log = logging.getLogger("durable.journal")
 #: Parts of more tasks than this go into several commits, so that one batch stays well within a second.
 MAX_BATCH_TASKS = 500
 MAX_BATCH_EVENTS = 5000
+MAX_BATCH_BYTES = 32 << 20
 
 
 class JournalStore(Protocol):
@@ -117,15 +118,17 @@ class _Cut:
 
 def _batches(tails: list[Tail]) -> list[list[_Cut]]:
     batches: list[list[_Cut]] = []
-    events = 0
+    events = size = 0
     for tail in tails:
-        part = tail.cut()
+        tail_size, part = tail.size, tail.cut()
         if part is None:
             continue
         events += len(part.events)
-        if not batches or len(batches[-1]) >= MAX_BATCH_TASKS or events > MAX_BATCH_EVENTS:
+        size += tail_size
+        full = events > MAX_BATCH_EVENTS or size > MAX_BATCH_BYTES
+        if not batches or full or len(batches[-1]) >= MAX_BATCH_TASKS:
             batches.append([])
-            events = len(part.events)
+            events, size = len(part.events), tail_size
         batches[-1].append(_Cut(tail, part))
     return batches
 

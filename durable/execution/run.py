@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from durable.config import Config
 from durable.execution.database import GuestDatabase
+from durable.execution.http import GuestHttp
 from durable.execution.inbox import Inbox, NotificationReader
 from durable.execution.tail import Tail, lost_lease
 from durable.execution.transaction import Transaction
@@ -19,6 +20,9 @@ from durable.timing import DatabaseClock
 from durable.wasm.traps import GuestLimit, GuestTrap
 
 T = TypeVar("T")
+
+#: More than any URL in a label needs.
+MAX_LABEL_BYTES = 65_536
 
 
 class JournalReader(NotificationReader, Protocol):
@@ -37,6 +41,7 @@ class Run:
     def __init__(
         self, task: ClaimedTask, config: Config, tail: Tail, clock: DatabaseClock, reader: JournalReader,
         on_progress: Callable[[], None] = lambda: None, database: GuestDatabase | None = None,
+        http: GuestHttp | None = None,
     ) -> None:  # fmt: skip
         self.task = task
         self.config = config
@@ -49,6 +54,7 @@ class Run:
         self.replayed = 0
         self.on_progress = on_progress
         self.database = database
+        self.http = http
         self._last_instant = 0
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
@@ -108,11 +114,14 @@ class Run:
     def _check_event(self, label: str, value: str) -> None:
         if self.tail.broken is not None:
             raise self.tail.broken
-        size = len(value) if value.isascii() else len(value.encode())
+        size = _bytes(value)
         if size > self.config.max_event_bytes:
             raise GuestLimit(
-                f"the value of event {label!r} has {size} bytes; max_event_bytes allows {self.config.max_event_bytes}"
+                f"the value of event {label[:100]!r} has {size} bytes; "
+                f"max_event_bytes allows {self.config.max_event_bytes}"
             )
+        if _bytes(label) > MAX_LABEL_BYTES:
+            raise GuestLimit(f"the label {label[:100]!r}… has more than {MAX_LABEL_BYTES} bytes")
         if self.cursor.index >= self.config.max_workflow_events:
             raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
         if "\0" in label:
@@ -189,3 +198,7 @@ class Run:
         """A replayed instant: live ones must not be earlier."""
         self._last_instant = max(self._last_instant, instant)
         return instant
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

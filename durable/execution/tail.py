@@ -88,6 +88,11 @@ class Tail:
         self._writer.hurry()
         await waiter
 
+    @property
+    def size(self) -> int:
+        """For the writer: about how many bytes of text there are to write."""
+        return self._bytes
+
     def cut(self) -> JournalPart | None:
         """For the writer: take all entries over, or None when there are none or the lease is broken."""
         part, self._part = self._part, None

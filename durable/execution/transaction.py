@@ -22,3 +22,4 @@ class Transaction:
     database: DatabaseTransaction | None = None
     failure: QueryFailed | None = None  # of the last statement, until it is fetched
     rows_left: int | None = None  # of the last statement, None for all
+    requests: int = 0  # by HTTP, in the order in which the body sends them

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from durable.host import clocks, command, core, notify, pollables, random, refused, sql, streams
+from durable.host import clocks, command, core, http, notify, pollables, random, refused, sql, streams
 from durable.host.refused import refused_functions
 from durable.wasm.linker import HostFunction
 from durable.wasm.world import World
 
-_MODULES = (core, notify, sql, streams, pollables, clocks, random, command, refused)
+_MODULES = (core, notify, http, sql, streams, pollables, clocks, random, command, refused)
 
 
 def host_functions(world: World) -> dict[str, dict[str, HostFunction]]:

@@ -18,7 +18,6 @@ _ADVICE = {
     "wasi:filesystem/types": "workflows have no files; keep state in task data, transactions and notifications",
     "wasi:sockets": "workflows have no sockets",
     "wasi:http": "workflows have no wasi:http; use durable:core/http",
-    "durable:core/http": "durable:core/http is not available in this version of durable",
 }
 #: The ways in which these interfaces say no, the best first.
 _REFUSALS = ("unsupported", "not-supported", "access-denied", "HTTP-request-denied")

@@ -6,6 +6,7 @@ parts): left to the resolver of the system, such a form would slip past every ru
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # now, and not on the small stack of a guest
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import unquote_to_bytes

@@ -14,7 +14,9 @@ from durable.net.hosts import parse_host
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_URL = 65_536
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?"
+)
 _AUTHORITY = re.compile(r"(?:(?P<userinfo>.*)@)?(?P<host>\[[^\]]*\]|[^:@\[\]]*)(?::(?P<port>[0-9]*))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Besides letters and digits; what a browser leaves as it is (WHATWG URL standard, percent-encode sets).
@@ -72,6 +74,8 @@ class Target:
 
     def join(self, location: str) -> Target:
         """The target of a redirect from here. Raises InvalidUrl."""
+        if _CONTROL.search(location):
+            raise InvalidUrl("the URL has control characters in it")
         try:
             return Target.parse(urljoin(self.url, location))
         except ValueError:  # urljoin, of brackets that do not match
@@ -83,7 +87,8 @@ class Target:
 
 def _split_authority(authority: str) -> tuple[str | None, str, str | None]:
     found = _AUTHORITY.fullmatch(authority)
-    if found is None or not found["host"]:
+    # Browsers read a backslash as a slash, others as a part of the user name: it would be two hosts.
+    if found is None or not found["host"] or "\\" in authority:
         raise InvalidUrl("the URL has no valid host")
     return found["userinfo"], found["host"], found["port"]
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import psycopg
 
-from durable import AsyncClient, Program
+from durable import AsyncClient, Program, Worker
 from durable.config import Config, load
 from durable.embedded import EmbeddedServer
 from durable.store.migrations import migrate
-from workers.worker import Worker
 
 NOTIFIED = Path(__file__).parent.parent / "notified.wasm"
 ORDERS = ("a teapot", "two cups", "a spoon")

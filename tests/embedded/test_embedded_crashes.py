@@ -70,7 +70,6 @@ def test_an_interrupted_initdb_leaves_nothing(fresh: EmbeddedServer, actor: Acto
 
 def test_the_server_outlives_its_killed_starter_and_is_found(server: EmbeddedServer, actor: Actor) -> None:
     starter = actor(server, "server.ensure_running(); print(server.pid, flush=True); time.sleep(60)")
-    assert starter.stdout is not None
     pid = int(starter.stdout.readline())
     starter.kill()
     starter.wait()
@@ -148,8 +147,7 @@ def test_a_server_that_recovers_is_waited_for(
         psycopg.connect(copy.ensure_running()).close()
     assert copy.pid == pid
     assert [record.getMessage() for record in caplog.records] == [
-        f"waiting for PostgreSQL in {copy.data_folder}: "
-        f"process {pid} is starting, perhaps recovering from a crash"
+        f"waiting for PostgreSQL in {copy.data_folder}: process {pid} is starting, perhaps recovering from a crash"
     ]
 
 
@@ -188,7 +186,7 @@ def test_a_stopped_starter_is_not_waited_for_without_end(server: EmbeddedServer,
         "import fcntl; f = open(server.data_folder / 'start.lock', 'a');"
         "fcntl.flock(f, fcntl.LOCK_EX); print('locked', flush=True); time.sleep(60)",
     )
-    assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+    assert holder.stdout.readline() == "locked\n"
     with pytest.raises(EmbeddedPostgresError, match=r"start\.lock locked"):
         EmbeddedServer(server.data_folder, start_timeout=0.3).ensure_running()
     holder.kill()
@@ -198,9 +196,7 @@ def test_a_stopped_starter_is_not_waited_for_without_end(server: EmbeddedServer,
 def test_the_reason_of_a_failed_start_is_not_taken_from_another_process(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "postgres.log")
     with log.opened() as descriptor:
-        os.write(
-            descriptor, b"2026-01-01 00:00:00.000 UTC [7] FATAL:  terminating connection: postmaster exit\n"
-        )
+        os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [7] FATAL:  terminating connection: postmaster exit\n")
         os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [8] FATAL:  shared memory block is still in use\n")
     assert log.reason(8) == "shared memory block is still in use"
     with log.opened() as descriptor:

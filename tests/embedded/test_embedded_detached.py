@@ -14,9 +14,10 @@ from tests.embedded.conftest import Actor
 
 def test_a_pipe_of_the_starter_ends_when_the_starter_does(server: EmbeddedServer, actor: Actor) -> None:
     reader, writer = os.pipe()
-    starter = actor(server, "server.ensure_running()", fd=writer)
+    os.set_inheritable(writer, True)
+    starter = actor(server, "server.ensure_running()")
     os.close(writer)
-    assert starter.communicate(timeout=30)[0] == ""  # returns at the end of its standard output
+    assert starter.communicate() == ""  # returns at the end of its standard output
     with os.fdopen(reader, "rb") as pipe:
         assert pipe.read() == b""  # returns when no process has the other end
     assert server.is_running
@@ -24,16 +25,14 @@ def test_a_pipe_of_the_starter_ends_when_the_starter_does(server: EmbeddedServer
 
 def test_ctrl_c_in_the_starters_terminal_does_not_reach_it(server: EmbeddedServer, actor: Actor) -> None:
     starter = actor(server, "server.ensure_running(); print('up', flush=True); time.sleep(60)")
-    assert starter.stdout is not None and starter.stdout.readline() == "up\n"
+    assert starter.stdout.readline() == "up\n"
     os.killpg(starter.pid, signal.SIGINT)
     os.killpg(starter.pid, signal.SIGHUP)
     starter.wait(20)
     psycopg.connect(server.url).close()
 
 
-def test_it_is_in_a_session_of_its_own_and_no_child_of_the_starter(
-    server: EmbeddedServer, actor: Actor
-) -> None:
+def test_it_is_in_a_session_of_its_own_and_no_child_of_the_starter(server: EmbeddedServer, actor: Actor) -> None:
     code = """
 server.ensure_running()
 try:
@@ -41,7 +40,7 @@ try:
 except ChildProcessError:
     print(os.getsid(server.pid) != os.getsid(0))
 """
-    assert actor(server, code).communicate(timeout=30)[0] == "True\n"
+    assert actor(server, code).communicate() == "True\n"
 
 
 def test_blocked_and_ignored_signals_of_the_starter_do_not_make_it_unstoppable(
@@ -54,7 +53,7 @@ for each in signals[:3]:
     signal.signal(each, signal.SIG_IGN)
 server.ensure_running()
 """
-    actor(server, code).communicate(timeout=30)
+    actor(server, code).communicate()
     modes: tuple[StopMode, ...] = ("fast", "smart", "immediate")
     for mode in modes:
         server.ensure_running()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 
 import psycopg
 
 from durable.embedded import EmbeddedServer
+from tests.embedded.actors import Acting
 from tests.embedded.conftest import Actor
 
 HOLD = """
@@ -18,14 +18,13 @@ with server.hold() as holder:
 """
 
 
-def holds(process: subprocess.Popen[str]) -> bool:
-    assert process.stdout is not None
-    return process.stdout.readline().startswith("holds postgresql://")
+def holds(actor: Acting) -> bool:
+    return actor.stdout.readline().startswith("holds postgresql://")
 
 
-def leave(process: subprocess.Popen[str]) -> None:
-    process.communicate("\n", timeout=60)
-    assert process.returncode == 0
+def leave(actor: Acting) -> None:
+    actor.communicate("\n")
+    assert actor.returncode == 0
 
 
 def test_the_last_of_two_holders_stops_the_server(server: EmbeddedServer, actor: Actor) -> None:
@@ -49,9 +48,7 @@ def test_a_killed_holder_leaves_the_server_to_the_next_one(server: EmbeddedServe
     assert not server.is_running
 
 
-def test_a_forked_worker_that_leaves_the_block_does_not_stop_the_server(
-    server: EmbeddedServer, actor: Actor
-) -> None:
+def test_a_forked_worker_that_leaves_the_block_does_not_stop_the_server(server: EmbeddedServer, actor: Actor) -> None:
     code = """
 with server.hold() as holder:
     child = os.fork()
@@ -61,7 +58,7 @@ with server.hold() as holder:
         print('alive', flush=True)
 """
     parent = actor(server, code)
-    assert parent.communicate(timeout=60)[0] == "alive\n"
+    assert parent.communicate() == "alive\n"
     assert parent.returncode == 0
     assert not server.is_running
 
@@ -83,6 +80,6 @@ for _ in range(5):
 """
     crowd = [actor(server, code) for _ in range(4)]
     for each in crowd:
-        each.communicate(timeout=60)
+        each.communicate()
     assert [each.returncode for each in crowd] == [0, 0, 0, 0]
     assert not server.is_running

@@ -86,9 +86,7 @@ def test_a_start_that_cannot_be_seen_yet_is_waited_for(
 @pytest.fixture
 def load() -> Iterator[None]:
     """More processes that compute than there are CPUs."""
-    burners = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))
-    ]
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
     yield
     for burner in burners:
         burner.kill()
@@ -98,5 +96,5 @@ def load() -> Iterator[None]:
 @pytest.mark.usefixtures("load")
 def test_a_busy_host_makes_no_restart_fail(server: EmbeddedServer) -> None:
     server.ensure_running()
-    for _ in range(10):
+    for _ in range(5):
         psycopg.connect(server.restart("immediate")).close()

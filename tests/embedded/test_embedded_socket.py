@@ -60,9 +60,7 @@ def test_a_runtime_folder_is_preferred_and_its_loss_is_mended(deep: EmbeddedServ
     deep.stop()
 
 
-def test_a_folder_that_a_stranger_made_first_is_not_used(
-    deep: EmbeddedServer, runtime: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_a_stranger_made_first_is_not_used(deep: EmbeddedServer, runtime: Path, tmp_path: Path) -> None:
     trap = socket_folder(deep.ensure_running())
     deep.stop()
     (tmp_path / "theirs").mkdir()

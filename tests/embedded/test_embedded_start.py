@@ -115,12 +115,15 @@ def test_a_dropped_database_is_made_again(server: EmbeddedServer) -> None:
     psycopg.connect(server.ensure_running()).close()
 
 
-def test_stopping_what_does_not_run_or_exist_is_no_error(fresh: EmbeddedServer) -> None:
+def test_stopping_what_does_not_exist_is_no_error_and_makes_nothing(fresh: EmbeddedServer) -> None:
     fresh.stop()
     assert not fresh.data_folder.exists()
-    fresh.ensure_running()
-    fresh.stop("smart")
-    fresh.stop("immediate")
+
+
+def test_stopping_what_was_stopped_is_no_error(server: EmbeddedServer) -> None:
+    server.ensure_running()
+    server.stop("smart")
+    server.stop("immediate")
 
 
 def test_a_setting_that_postgres_refuses_is_reported_with_the_reason(copy: EmbeddedServer) -> None:
@@ -157,18 +160,15 @@ def test_ten_processes_at_once_get_one_server(fresh: EmbeddedServer, actor: Acto
     code += "print(server.pid, url)"
     actors = [actor(fresh, code) for _ in range(10)]
     for each in actors:
-        assert each.stdin is not None
         each.stdin.write("\n")
         each.stdin.flush()
-    said = {each.communicate(timeout=60)[0] for each in actors}
+    said = {each.communicate() for each in actors}
     assert said == {f"{fresh.pid} {fresh.url}\n"}
     assert {each.returncode for each in actors} == {0}
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-def test_the_server_knows_no_secrets_of_its_starter(
-    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_server_knows_no_secrets_of_its_starter(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "canary")
     server.ensure_running()
     assert b"canary" not in Path(f"/proc/{server.pid}/environ").read_bytes()

@@ -12,9 +12,7 @@ import pytest
 from durable.embedded import EmbeddedPostgresError, EmbeddedServer
 from tests.embedded.conftest import Actor
 
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or not os.path.isdir("/proc/self"), reason="needs root on Linux"
-)
+needs_root = pytest.mark.skipif(os.geteuid() != 0 or not os.path.isdir("/proc/self"), reason="needs root on Linux")
 
 SERVE = """
 try:
@@ -54,39 +52,37 @@ with server.hold() as holder:
 server.ensure_running(); server.restart('immediate'); server.stop()
 print(server.is_running)
 """
-    said = actor(nobodys, code, user="nobody").communicate(timeout=60)[0]
+    said = actor(nobodys, code, user="nobody").communicate()
     assert said == f"durable {nobodys.data_folder.stat().st_uid}\nFalse\n"
 
 
 @needs_root
 def test_a_users_server_that_root_starts_stays_the_users(actor: Actor, nobodys: EmbeddedServer) -> None:
-    actor(nobodys, "server.ensure_running(); server.stop()", user="nobody").communicate(timeout=60)
+    actor(nobodys, "server.ensure_running(); server.stop()", user="nobody").communicate()
     (nobodys.data_folder / "postgres.log").unlink()
     (nobodys.data_folder / "start.lock").unlink()
     psycopg.connect(nobodys.ensure_running()).close()
     assert status(nobodys, "Uid") == str(nobodys.data_folder.stat().st_uid)
     assert int(status(nobodys, "CapEff"), 16) == 0
     theirs = actor(nobodys, SERVE + "print(server.restart() == server.url)", user="nobody")
-    assert theirs.communicate(timeout=60)[0] == f"{nobodys.url}\nTrue\n"
+    assert theirs.communicate() == f"{nobodys.url}\nTrue\n"
 
 
 @needs_root
 def test_somebody_elses_folder_is_reported(actor: Actor, nobodys: EmbeddedServer) -> None:
     nobodys.data_folder.mkdir(mode=0o700)
-    said = actor(nobodys, SERVE, user="nobody").communicate(timeout=60)[0]
+    said = actor(nobodys, SERVE, user="nobody").communicate()
     assert said.startswith(f"cannot use the data folder {nobodys.data_folder} of root: ")
     assert "run durable as its owner" in said
     out_of_reach = EmbeddedServer(Path("/root/durable"))
-    said = actor(out_of_reach, SERVE, user="nobody").communicate(timeout=60)[0]
+    said = actor(out_of_reach, SERVE, user="nobody").communicate()
     assert said.startswith("cannot use the data folder /root/durable: ")
 
 
 @needs_root
-def test_without_namespaces_an_existing_user_takes_over(
-    fresh: EmbeddedServer, actor: Actor, tmp_path: Path
-) -> None:
+def test_without_namespaces_an_existing_user_takes_over(fresh: EmbeddedServer, actor: Actor, tmp_path: Path) -> None:
     env = path_with(tmp_path / "bin", "setpriv", "id")
-    assert actor(fresh, SERVE, env=env).communicate(timeout=60)[0] == f"{fresh.url}\n"
+    assert actor(fresh, SERVE, env=env).communicate() == f"{fresh.url}\n"
     assert status(fresh, "Uid") != "0"
     psycopg.connect(fresh.restart("immediate")).close()  # now with unshare: the folder keeps its owner
     assert status(fresh, "Uid") != "0"
@@ -98,16 +94,14 @@ def test_an_existing_user_that_can_reach_the_folder_gets_no_powers(
 ) -> None:
     nobodys.data_folder.parent.chmod(0o755)
     nobodys.data_folder.mkdir(mode=0o755)
-    actor(nobodys, SERVE, env=path_with(tmp_path / "bin", "setpriv")).communicate(timeout=60)
+    actor(nobodys, SERVE, env=path_with(tmp_path / "bin", "setpriv")).communicate()
     assert status(nobodys, "Uid") != "0"
     assert int(status(nobodys, "CapEff"), 16) == 0
 
 
 @needs_root
-def test_when_root_has_no_way_it_is_told_what_to_do(
-    fresh: EmbeddedServer, actor: Actor, tmp_path: Path
-) -> None:
-    said = actor(fresh, SERVE, env=path_with(tmp_path / "bin")).communicate(timeout=60)[0]
+def test_when_root_has_no_way_it_is_told_what_to_do(fresh: EmbeddedServer, actor: Actor, tmp_path: Path) -> None:
+    said = actor(fresh, SERVE, env=path_with(tmp_path / "bin")).communicate()
     assert said.startswith("PostgreSQL refuses to run as root")
     assert "DURABLE_DATABASE_URL" in said
     assert list(fresh.data_folder.glob("cluster*")) == []

@@ -198,6 +198,30 @@ def test_a_broken_tail_is_broken_even_if_all_of_it_was_durable() -> None:
     asyncio.run(scenario())
 
 
+def test_a_guest_that_waits_for_nothing_is_told_that_its_tail_is_broken() -> None:
+    tail, _ = new_tail()
+    told: list[str] = []
+    tail.on_broken = lambda: told.append("broken")
+    tail.add_event(event(0))
+    tail.break_off(lost_lease())
+    assert told == ["broken"]
+
+
+def test_a_guest_that_waits_for_its_tail_is_told_by_that_alone() -> None:
+    async def scenario() -> None:
+        tail, _ = new_tail()
+        told: list[str] = []
+        tail.on_broken = lambda: told.append("broken")
+        tail.add_event(event(0))
+        wait = await waiting(tail)
+        tail.break_off(lost_lease())
+        with pytest.raises(Fenced):
+            await wait
+        assert told == []
+
+    asyncio.run(scenario())
+
+
 def test_the_first_reason_stays() -> None:
     async def scenario() -> None:
         tail, _ = new_tail()

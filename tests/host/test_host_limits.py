@@ -181,3 +181,13 @@ def test_an_event_with_a_character_that_cannot_be_stored_is_told_to_the_sender()
     answer, stage = notified("1", "a\0b")
     assert answer == Err(Case("other", "the event must not contain the character U+0000"))
     assert stage.sent == []
+
+
+def test_a_label_may_have_64_kib() -> None:
+    async def scenario(stage: Stage, length: int) -> None:
+        await stage.call(ENTER, "x" * length, False)
+        await stage.call(EXIT, "1")
+
+    asyncio.run(scenario(Stage(), 65_536))
+    with pytest.raises(GuestLimit, match="more than 65536 bytes"):
+        asyncio.run(scenario(Stage(), 65_537))

@@ -14,9 +14,11 @@ import psycopg
 import pytest
 
 from durable.execution import tail as tail_module
+from durable.execution.tail import lost_lease
 from durable.host.pollables import ALWAYS_READY, Pollable
 from durable.host.streams import OutputStream
 from durable.journal.cursor import Divergence
+from durable.journal.faults import Fenced
 from durable.model import Notification, TaskState
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
@@ -267,6 +269,14 @@ def test_calls_wait_while_too_much_is_not_durable(monkeypatch: pytest.MonkeyPatc
 
     asyncio.run(scenario())
     assert [len(part.events) for part in stage.parts] == [2, 2, 2, 1]
+
+
+def test_nothing_is_recorded_once_the_lease_is_over() -> None:
+    stage = Stage()
+    stage.run.tail.break_off(lost_lease())
+    with pytest.raises(Fenced):
+        asyncio.run(stage.call("wasi:random/random.get-random-u64"))
+    assert (stage.parts, stage.run.cursor.index) == ([], 0)
 
 
 # -- the log ---------------------------------------------------------------------------------------------------------

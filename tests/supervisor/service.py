@@ -1,5 +1,4 @@
-"""A supervisor with fake workers as a test sees it from outside: processes, their log, what the workers did.
-"""
+"""A supervisor with fake workers as a test sees it from outside: processes, their log, what the workers did."""
 
 from __future__ import annotations
 
@@ -92,9 +91,7 @@ class Service:
     def reclaimed(self) -> set[int]:
         return {worker_id for event in self.events("reclaimed") for worker_id in event.worker_ids}
 
-    def wait_until(
-        self, condition: Callable[[], object], patience: float = PATIENCE, pause: float = 0.005
-    ) -> None:
+    def wait_until(self, condition: Callable[[], object], patience: float = PATIENCE, pause: float = 0.005) -> None:
         until = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < until, f"in vain for {patience} s; {self.events()}; log:\n{self.log}"

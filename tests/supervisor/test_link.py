@@ -89,8 +89,7 @@ def test_a_peer_that_does_not_read_blocks_nobody_and_gets_all_later(ends: tuple[
 
 
 @pytest.mark.parametrize(
-    "line", [b"garbage\n", b"[]\n", b"{}\n", b'{"type":"nonsense"}\n', b'{"type":"ready","x":1}\n', b"7\n",
-    b"\xff\n"]
+    "line", [b"garbage\n", b"[]\n", b"{}\n", b'{"type":"nonsense"}\n', b'{"type":"ready","x":1}\n', b"7\n", b"\xff\n"]
 )
 def test_what_is_no_message_is_an_error(line: bytes, ends: tuple[Link, socket.socket]) -> None:
     reader, peer = ends

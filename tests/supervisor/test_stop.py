@@ -55,9 +55,7 @@ def test_a_worker_that_stands_still_is_killed_at_the_deadline(start: Start) -> N
     assert service.pids("drain") == [other]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)]
-)
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
 def test_a_second_signal_kills_at_once(start: Start, first: signal.Signals, second: signal.Signals) -> None:
     service = start(2, tell={"drain-hangs": ""})
     pids = service.wait_ready(2)

@@ -140,19 +140,11 @@ def test_memory_grows_up_to_its_limit_and_then_the_guest_is_told_no(machine: Mac
     assert guest.notes == [64]  # pages of 64 KiB
 
 
-@pytest.mark.xfail(strict=True, reason="wasmtime's limit holds for each memory, and a guest may have four")
-def test_all_memories_of_a_guest_together_stay_within_the_limit(machine: Machine) -> None:
-    grow = "(loop $again (br_if $again (i32.ne (memory.grow $more (i32.const 1)) (i32.const -1))))"
-    body = f"""
-        (memory $more 1)
-        (func (export "run") (result i32)
-            {grow} {grow.replace("$more ", "")}
-            (call $note (i32.add (memory.size) (memory.size $more)))
-            (i32.const 0))
-    """
-    guest = Guest()
-    asyncio.run(machine.run(machine.program(body), guest, limits(memory=4 * MIB)))
-    assert guest.notes[0] <= 64
+def test_a_guest_has_one_memory_so_that_its_limit_is_the_limit_of_all(machine: Machine) -> None:
+    body = '(memory $more 1) (func (export "run") (result i32) (i32.const 0))'
+    reason = stopped(machine, body, limits=limits(memory=4 * MIB))
+    assert isinstance(reason, GuestLimit)
+    assert "memory count" in str(reason)
 
 
 def test_a_guest_that_starts_with_all_the_memory_it_may_have_runs(machine: Machine) -> None:

@@ -11,8 +11,11 @@ UPDATE durable.worker SET heartbeat_at = durable.now() WHERE id = %(worker)s
 RETURNING extract(epoch FROM durable.now())::float8;
 
 -- name: unregister_worker
--- After a drain: it has no tasks any more.
-DELETE FROM durable.worker WHERE id = %(worker)s;
+-- After a drain: it has no tasks any more. If it has, against expectation, its row stays, so that the end of its
+-- heartbeat frees them; without the row nobody would ever find them.
+DELETE FROM durable.worker AS w
+WHERE w.id = %(worker)s
+  AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active');
 
 -- name: claim
 -- Takes ready tasks and suspended ones that are due, as many as the worker has room for. Answers always with at least

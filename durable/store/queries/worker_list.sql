@@ -2,10 +2,13 @@
 
 -- name: list
 -- The columns of durable.model.WorkerInfo, in its order. A worker whose heartbeat is older than the timeout is dead,
--- whether or not somebody has taken its row away yet.
+-- whether or not somebody has taken its row away yet. The age is told from here, because the clock of whoever reads it
+-- may be another one.
 SELECT id, host, pid, version, started_at, heartbeat_at,
-       heartbeat_at > durable.now() - make_interval(secs => %(heartbeat_timeout)s::float8)
-FROM durable.worker ORDER BY id;
+       extract(epoch FROM durable.now() - heartbeat_at)::float8,
+       heartbeat_at > durable.now() - make_interval(secs => %(heartbeat_timeout)s::float8),
+       (SELECT count(*) FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active')
+FROM durable.worker AS w ORDER BY id;
 
 -- name: count_alive
 -- How many could run a task now.
