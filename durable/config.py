@@ -276,7 +276,7 @@ class Config:
     )
     guest_sql_connections: int = _key(COUNT, 8, "Database connections of one worker for SQL of workflows.", least=1)
     guest_sql_timeout: float = _key(
-        SECONDS, 60.0, "How long one statement of a workflow may run, or its commit; beyond it the task fails."
+        SECONDS, 60.0, "How long one statement of a workflow may run, or its commit; more fails the task."
     )
     cache_folder: Path = field(
         default_factory=lambda: default_cache_folder(os.environ),

@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "guest-rust" / "build"
-FOLDERS = ["guest-rust", "examples", "tests/workflows"]
-COMPONENTS = sorted([*ROOT.glob("examples/*.wasm"), *ROOT.glob("tests/workflows/*.wasm")])
+WORKFLOWS = ["tests/workflows", "tests/workflows-http"]
+FOLDERS = ["guest-rust", "examples", *WORKFLOWS]
+COMPONENTS = sorted(path for folder in ["examples", *WORKFLOWS] for path in (ROOT / folder).glob("*.wasm"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -23,15 +24,20 @@ def test_components_belong_to_their_sources(folder: str) -> None:
 
 def test_every_program_has_its_component() -> None:
     programs = {source.parents[1].with_suffix(".wasm") for source in ROOT.glob("examples/*/src/main.rs")}
-    workflows = ROOT / "tests" / "workflows"
-    for source in [*workflows.glob("src/bin/*.rs"), *workflows.glob("src/*.wat")]:
-        programs.add(workflows / source.with_suffix(".wasm").name)
+    for workflows in (ROOT / folder for folder in WORKFLOWS):
+        for source in [*workflows.glob("src/bin/*.rs"), *workflows.glob("src/*.wat")]:
+            programs.add(workflows / source.with_suffix(".wasm").name)
     assert programs == set(COMPONENTS)
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.stem)
 def test_components_are_small_and_name_no_machine(component: Path) -> None:
     content = component.read_bytes()
-    assert len(content) < 200_000
+    assert len(content) < (500_000 if _reaches_out(content) else 200_000)
     for folder in (str(ROOT), "/home/", "/root/", "/tmp/", "/.cargo/"):
         assert folder.encode() not in content
+
+
+def _reaches_out(component: bytes) -> bool:
+    """URLs, headers and the machinery of sqlx have their size."""
+    return b"durable:core/http" in component or b"durable:core/sql" in component

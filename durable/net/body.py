@@ -14,7 +14,7 @@ _PIECE = 65_536
 _MAX_LINE = 8_192
 _MAX_TRAILER_LINES = 100
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
-_INCOMPLETE = "the server ended the response before it was complete"
+INCOMPLETE = "the server ended the response before it was complete"
 
 
 def read_exactly(stream: BinaryIO, length: int, limit: int) -> bytes:
@@ -54,7 +54,7 @@ def _read(stream: BinaryIO, length: int) -> bytearray:
     while len(body) < length:
         piece = stream.read(min(_PIECE, length - len(body)))
         if not piece:
-            raise RequestFailed(_INCOMPLETE)
+            raise RequestFailed(INCOMPLETE)
         body += piece
     return body
 
@@ -69,7 +69,7 @@ def _chunk_size(stream: BinaryIO) -> int:
 def _line(stream: BinaryIO) -> bytes:
     line = stream.readline(_MAX_LINE)
     if not line:
-        raise RequestFailed(_INCOMPLETE)
+        raise RequestFailed(INCOMPLETE)
     return line
 
 

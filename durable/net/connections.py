@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from durable.net.body import INCOMPLETE
 from durable.net.dialer import Dialer
 from durable.net.errors import RequestFailed
 from durable.net.message import Header
@@ -18,8 +21,26 @@ from durable.net.target import Target
 _SWITCHING_PROTOCOLS = 101
 
 
+class _WholeLines(io.BufferedReader):
+    """Half a line at the end is an error; to http.client a head that breaks off is a head."""
+
+    _begun = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        is_cut_off = size is not None and 0 <= size <= len(line)
+        if not line.endswith(b"\n") and not is_cut_off:
+            raise RequestFailed(INCOMPLETE if line or self._begun else "the server closed the connection")
+        self._begun = True
+        return line
+
+
 class _FinalResponse(http.client.HTTPResponse):
     """Skips informational responses, of which http.client knows 100 only: the answer comes after them."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.fp = _WholeLines(self.fp.detach())
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:

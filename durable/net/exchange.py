@@ -44,9 +44,13 @@ class Exchange:
             response = self._hop(request, ends, permitted)
             following = redirected(request, response)
             if following is None:
-                return decoded(response, self._max_body) if asks_for_coding(request) else response
+                return self._decoded(request, response)
             request = following
-        raise RequestFailed(f"there were more than {MAX_REDIRECTS} redirects")
+        raise RequestFailed(f"{request.target}: there were more than {MAX_REDIRECTS} redirects")
+
+    def _decoded(self, request: Request, response: Response) -> Response:
+        with _translated(request):
+            return decoded(response, self._max_body) if asks_for_coding(request) else response
 
     def _hop(self, request: Request, ends: float, permitted: Callable[[], bool]) -> Response:
         _require(permitted)
@@ -120,11 +124,13 @@ def _timed_out(request: Request) -> TimedOut:
 
 @contextmanager
 def _translated(request: Request) -> Iterator[None]:
-    """Foreign exceptions end here."""
+    """Foreign exceptions end here, and all say which server it was."""
     try:
         yield
-    except HttpError:
+    except TimedOut:
         raise
+    except RequestFailed as error:
+        raise type(error)(f"{request.target}: {error}") from None
     except TimeoutError:
         raise _timed_out(request) from None
     except _FAULTS as error:
@@ -137,8 +143,6 @@ def _reason(error: Exception) -> str:
             return f"the certificate is not valid: {error.verify_message}"
         case ssl.SSLError():
             return f"TLS failed: {error.reason or error.strerror}"
-        case http.client.RemoteDisconnected():
-            return "the server closed the connection without a response"
         case http.client.BadStatusLine():
             return "the response does not begin with an HTTP status line"
         case OSError(strerror=str(text)):

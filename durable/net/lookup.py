@@ -34,7 +34,10 @@ class Lookup:
 
     def addresses(self, host: str, port: int, timeout: float) -> list[Address]:
         """All addresses, without doubles. Raises ConnectFailed, TimeoutError."""
-        answer: Future[Sequence[str]] = self._threads.submit(lambda: self._resolve(host, port))
+        try:
+            answer: Future[Sequence[str]] = self._threads.submit(lambda: self._resolve(host, port))
+        except RuntimeError as error:
+            raise ConnectFailed(f"the host name {host} cannot be resolved: {error}") from None
         try:
             # A zone tells the interface of a link-local address; which network it is in does not depend on it.
             found = {ip_address(text.partition("%")[0]): None for text in answer.result(timeout)}

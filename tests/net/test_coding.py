@@ -48,7 +48,9 @@ def need(name: str) -> None:
         pytest.skip("brotli is not installed")
 
 
-each_coding = pytest.mark.parametrize(("name", "encode"), CODERS, ids=lambda value: str(value))
+each_coding = pytest.mark.parametrize(
+    ("name", "encode"), CODERS, ids=lambda value: getattr(value, "__name__", str(value))
+)
 
 
 @each_coding
