@@ -18,6 +18,7 @@ ROWS = {
 # Where the default is not one value but a rule, the words for it.
 IN_WORDS = {
     "database_url": "none",
+    "guest_database_url": "none",
     "cache_folder": "`durable` in `$XDG_CACHE_HOME` (`~/.cache`)",
     **dict.fromkeys(("http_idempotency_header", "egress_allow", "egress_deny", "egress_proxy"), "none"),
 }
