@@ -90,7 +90,7 @@ def test_the_time_is_over_when_it_is_over(serve: Serve, sender: Sender, behave: 
     started = time.monotonic()
     with pytest.raises(TimedOut, match=r"^http://127\.0\.0\.1:\d+: no complete response within 0\.5 s$"):
         sender.send(server.url(), timeout=0.5)
-    assert 0.49 < time.monotonic() - started < 1.5
+    assert 0.49 < time.monotonic() - started < 3.0
 
 
 def test_a_server_that_does_not_read_is_left_in_time(new_sender: NewSender) -> None:
@@ -99,7 +99,7 @@ def test_a_server_that_does_not_read_is_left_in_time(new_sender: NewSender) -> N
         started = time.monotonic()
         with pytest.raises(TimedOut):
             sender.send(f"http://127.0.0.1:{listener.getsockname()[1]}/", "POST", [], bytes(30_000_000), timeout=0.5)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3.0
 
 
 def test_a_resolver_that_hangs_is_left_in_time(new_sender: NewSender) -> None:
@@ -113,7 +113,7 @@ def test_a_resolver_that_hangs_is_left_in_time(new_sender: NewSender) -> None:
     started = time.monotonic()
     with pytest.raises(TimedOut):
         sender.send("http://slow.example/", timeout=0.3)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 3.0
     released.set()
 
 
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_accept_is_left_in_time(new_sender: NewSender) ->
     started = time.monotonic()
     with pytest.raises(TimedOut):
         sender.send("http://three.example/", timeout=0.6)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3.0
     assert [round(timeout, 1) for timeout in timeouts] == [0.2, 0.2, 0.2]
 
 

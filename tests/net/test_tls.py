@@ -133,7 +133,7 @@ def test_a_server_that_trickles_over_tls_is_left_in_time(serve: Serve, new_sende
     started = time.monotonic()
     with pytest.raises(TimedOut):
         sender_to(new_sender, Redirected(server)).send("https://api.example/", timeout=0.5)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3.0
 
 
 def test_a_handshake_that_hangs_is_left_in_time(new_sender: NewSender) -> None:
@@ -142,7 +142,7 @@ def test_a_handshake_that_hangs_is_left_in_time(new_sender: NewSender) -> None:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             sender.send(f"https://127.0.0.1:{listener.getsockname()[1]}/", timeout=0.5)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3.0
 
 
 @pytest.mark.parametrize("size", [0, 100, 1_000_000])

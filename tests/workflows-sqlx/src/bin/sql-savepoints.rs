@@ -18,7 +18,9 @@ fn insert(conn: &mut Connection, step: i32) -> sqlx::Result<()> {
 
 /// The SQLSTATE of a statement that must fail.
 fn failure(conn: &mut Connection, sql: &str) -> String {
-    let error = sqlx::query(sql).execute(conn).expect_err("the statement fails");
+    let error = sqlx::query(sql)
+        .execute(conn)
+        .expect_err("the statement fails");
     let error = error.into_database_error().expect("the database says why");
     error.code().expect("it has a code").into_owned()
 }

@@ -41,8 +41,10 @@ fn mood() -> &'static TypeInfo {
 
 fn make(mut conn: Connection) -> sqlx::Result<Kept> {
     Mood::create(&mut conn)?;
-    let row = sqlx::query("SELECT 7::bigint AS n, 'happy'::app.mood AS mood, NULL::text AS nothing, ARRAY[1, 2] AS a")
-        .fetch_one(&mut conn)?;
+    let row = sqlx::query(
+        "SELECT 7::bigint AS n, 'happy'::app.mood AS mood, NULL::text AS nothing, ARRAY[1, 2] AS a",
+    )
+    .fetch_one(&mut conn)?;
     Ok(Kept {
         row,
         value: Value::enum_scalar("sad", mood()),
@@ -59,7 +61,11 @@ fn show(kept: &Kept) {
     let nothing: Option<String> = row.get("nothing");
     let a: Vec<i32> = row.get(3);
     println!("{n} {mood} {nothing:?} {a:?}");
-    println!("{} {}", kept.null.is_null(), kept.built_in == TypeInfo::int8_array());
+    println!(
+        "{} {}",
+        kept.null.is_null(),
+        kept.built_in == TypeInfo::int8_array()
+    );
     println!("{}", kept.value.type_info() == kept.named);
 }
 
@@ -69,13 +75,22 @@ fn use_again(mut conn: Connection, kept: &Kept) -> sqlx::Result<String> {
     let row = sqlx::query_with("SELECT $1 = 'happy', $1::text", arguments).fetch_one(&mut conn)?;
     // The type that was kept, and what a second look-up of it finds.
     assert_eq!(kept.named, *mood());
-    assert_eq!(Value::enum_scalar("sad", &kept.named).type_info(), kept.named);
+    assert_eq!(
+        Value::enum_scalar("sad", &kept.named).type_info(),
+        kept.named
+    );
     assert_ne!(kept.named, kept.built_in);
-    Ok(format!("{} {}", row.get::<bool, _>(0), row.get::<&str, _>(1)))
+    Ok(format!(
+        "{} {}",
+        row.get::<bool, _>(0),
+        row.get::<&str, _>(1)
+    ))
 }
 
 fn main() {
-    let settings = durable::task().data::<Option<Settings>>().unwrap_or_default();
+    let settings = durable::task()
+        .data::<Option<Settings>>()
+        .unwrap_or_default();
     let kept = match sqlx::transaction("make", make) {
         Ok(kept) => kept,
         Err(error) => durable::abort(error),

@@ -101,35 +101,61 @@ fn report(mut conn: Connection) -> Vec<String> {
     report.check("i16", "smallint", &[0_i16, i16::MAX, i16::MIN]);
     report.check("i32", "integer", &[0_i32, i32::MAX, i32::MIN]);
     report.check("i64", "bigint", &[0_i64, i64::MAX, i64::MIN]);
-    report.check("f32", "real", &[0.0_f32, -0.1, f32::MAX, f32::INFINITY, f32::NAN]);
+    report.check(
+        "f32",
+        "real",
+        &[0.0_f32, -0.1, f32::MAX, f32::INFINITY, f32::NAN],
+    );
     report.check(
         "f64",
         "double precision",
-        &[0.1 + 0.2, -0.0, f64::MIN_POSITIVE, f64::NEG_INFINITY, f64::NAN],
+        &[
+            0.1 + 0.2,
+            -0.0,
+            f64::MIN_POSITIVE,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ],
     );
     let texts = ["", "naïve ☃ 𝄞", "{\"a\",NULL}", " spaces\n\t'\"\\"];
     report.check("String", "text", &texts.map(String::from));
     let bytes = [vec![], (0..=255).collect::<Vec<u8>>(), b"\\x00".to_vec()];
     report.check("Vec<u8>", "bytea", &bytes);
     let timestamptz = "timestamp with time zone";
-    let instants = ["1970-01-01T00:00:00Z", "2024-02-29T12:34:56.789012Z", "0001-01-01T00:00:00Z"];
+    let instants = [
+        "1970-01-01T00:00:00Z",
+        "2024-02-29T12:34:56.789012Z",
+        "0001-01-01T00:00:00Z",
+    ];
     report.check("DateTime<Utc>", timestamptz, &instants.map(time));
     let local = DateTime::<FixedOffset>::from(time("2024-07-01T00:00:00Z"));
     report.check("DateTime<FixedOffset>", timestamptz, &[local]);
     let later = SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456);
     report.check("SystemTime", timestamptz, &[SystemTime::UNIX_EPOCH, later]);
-    let naive: [NaiveDateTime; 2] = instants[..2].iter().map(|t| time(t).naive_utc())
-        .collect::<Vec<_>>().try_into().unwrap();
+    let naive: [NaiveDateTime; 2] = instants[..2]
+        .iter()
+        .map(|t| time(t).naive_utc())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
     report.check("NaiveDateTime", "timestamp without time zone", &naive);
     let uuid = Uuid::from_u128(0x00112233_4455_6677_8899_aabbccddeeff);
     report.check("Uuid", "uuid", &[Uuid::nil(), uuid, Uuid::max()]);
     let json = serde_json::json!({"a": [1, null, {"b": "ü"}], "n": 1.5, "t": true});
-    report.check("JsonValue", "jsonb", &[json.clone(), JsonValue::Null, 7.into()]);
-    report.check("Json<T>", "jsonb", &[Json(vec![(1, "x".to_owned())]), Json(vec![])]);
+    report.check(
+        "JsonValue",
+        "jsonb",
+        &[json.clone(), JsonValue::Null, 7.into()],
+    );
+    report.check(
+        "Json<T>",
+        "jsonb",
+        &[Json(vec![(1, "x".to_owned())]), Json(vec![])],
+    );
     let raw = JsonRawValue::from_string("[1, 2]".into()).unwrap();
     report.scalar("JsonRawValue", "jsonb", &[raw]);
-    let addresses: [IpAddr; 3] = ["127.0.0.1", "::1", "2001:db8::ff00:42:8329"]
-        .map(|address| address.parse().unwrap());
+    let addresses: [IpAddr; 3] =
+        ["127.0.0.1", "::1", "2001:db8::ff00:42:8329"].map(|address| address.parse().unwrap());
     report.check("IpAddr", "inet", &addresses);
     let networks: [IpNetwork; 4] = ["10.1.2.3/8", "0.0.0.0/0", "2001:db8::1/64", "1.2.3.4/32"]
         .map(|network| network.parse().unwrap());
@@ -140,9 +166,21 @@ fn report(mut conn: Connection) -> Vec<String> {
     report.read("char(n)", "SELECT 'x'::char(3)", "x  ".to_owned());
     report.read("name", "SELECT 'x'::name", "x".to_owned());
     report.read("enum as text", "SELECT 'sad'::app.mood", "sad".to_owned());
-    report.read("enum[] as text", "SELECT '{sad,happy}'::app.mood[]", vec!["sad".to_owned(), "happy".into()]);
-    report.read("json", "SELECT '{\"a\": 1}'::json", serde_json::json!({"a": 1}));
-    report.read("text of an array", "SELECT ARRAY['a', 'b']", vec!["a".to_owned(), "b".into()]);
+    report.read(
+        "enum[] as text",
+        "SELECT '{sad,happy}'::app.mood[]",
+        vec!["sad".to_owned(), "happy".into()],
+    );
+    report.read(
+        "json",
+        "SELECT '{\"a\": 1}'::json",
+        serde_json::json!({"a": 1}),
+    );
+    report.read(
+        "text of an array",
+        "SELECT ARRAY['a', 'b']",
+        vec!["a".to_owned(), "b".into()],
+    );
     report.read("no type", "SELECT NULL", None::<String>);
     let zoned = DateTime::parse_from_rfc3339("2024-07-01T12:00:00+02:00").unwrap();
     let zone = "SELECT '2024-07-01 12:00+02'::timestamptz";

@@ -1,0 +1,4 @@
+SELECT label
+FROM durable.event
+WHERE task_id = $1
+ORDER BY index
