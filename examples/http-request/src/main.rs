@@ -5,7 +5,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use durable::http::{self, Response};
+use durable::http::{self, Response, StatusCode};
 
 const ATTEMPTS: u32 = 3;
 
@@ -45,10 +45,10 @@ fn get(url: &str) -> Result<Response, http::Error> {
 }
 
 /// Whether the same request may have another outcome later. It will not if it
-/// is not a request at all, or if the server says that it is to blame.
+/// is no valid request, or if the server says that the fault is ours.
 fn may_pass(error: &http::Error) -> bool {
     match error.status() {
-        Some(status) => status.is_server_error(),
+        Some(status) => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
         None => !error.is_builder(),
     }
 }

@@ -35,6 +35,12 @@
 //! code, its [`task`] and the recorded answers. Doing something else on a
 //! second run than on the first one ends the task.
 //!
+//! # Features
+//!
+//! * `http`: the module `http`, for HTTP requests.
+//! * `sqlx`: the module `sqlx`, for SQL that takes effect exactly once. Its
+//!   documentation tells about the other features.
+//!
 //! # Building
 //!
 //! ```text

@@ -2,6 +2,7 @@
 
 use std::io::{stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,13 @@ use crate::bindings::durable::core::core as host;
 
 /// Whether a transaction is open. The panic hook wants to know.
 static OPEN: AtomicBool = AtomicBool::new(false);
+
+/// What undoes the open transaction, if it is one for SQL. (A function pointer,
+/// so that a program without SQL does not import it.)
+static UNDO: Mutex<Option<Undo>> = Mutex::new(None);
+
+/// See to it that nothing of the open transaction takes effect.
+pub(crate) type Undo = fn();
 
 /// How a transaction ended, as it is written into the journal.
 #[derive(Serialize)]
@@ -68,12 +76,22 @@ where
     T: Serialize + DeserializeOwned,
     F: FnOnce() -> T,
 {
+    run(label, None, f)
+}
+
+/// As [`transaction`]; with `undo` it is one for SQL.
+#[track_caller]
+pub(crate) fn run<T, F>(label: &str, undo: Option<Undo>, f: F) -> T
+where
+    T: Serialize + DeserializeOwned,
+    F: FnOnce() -> T,
+{
     assert!(
         !is_open(),
         "transaction {label:?} was begun within another transaction"
     );
     flush();
-    let recorded = match enter(label) {
+    let recorded = match begin(label, undo) {
         Some(recorded) => recorded,
         None => {
             let outcome = encode(&Outcome::Value(f()));
@@ -96,9 +114,18 @@ pub(crate) fn is_open() -> bool {
 
 /// Begin a transaction, unless it is recorded already.
 pub(crate) fn enter(label: &str) -> Option<String> {
-    let recorded = host::transaction_enter(label, false);
+    begin(label, None)
+}
+
+fn begin(label: &str, undo: Option<Undo>) -> Option<String> {
+    let recorded = host::transaction_enter(label, undo.is_some());
     OPEN.store(recorded.is_none(), Ordering::Relaxed);
+    set_undo(undo);
     recorded
+}
+
+fn set_undo(undo: Option<Undo>) -> Option<Undo> {
+    std::mem::replace(&mut *UNDO.lock().unwrap_or_else(|e| e.into_inner()), undo)
 }
 
 fn exit(outcome: &str) {
@@ -113,6 +140,9 @@ pub(crate) fn exit_with_nothing() {
 
 /// End the open transaction with the message of a panic.
 pub(crate) fn exit_with_panic(message: &str) {
+    if let Some(undo) = set_undo(None) {
+        undo();
+    }
     exit(&encode(&Outcome::Panic::<()>(message)));
 }
 

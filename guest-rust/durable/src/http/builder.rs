@@ -268,3 +268,68 @@ impl From<MaxSizeReached> for Reason {
         Self::new(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{get, post};
+
+    const SHOP: &str = "https://shop.example/";
+
+    #[test]
+    fn the_first_error_is_kept_with_the_url() {
+        let error = get(SHOP)
+            .header("x", "a\nb")
+            .header("a b", "c")
+            .build()
+            .unwrap_err();
+        assert!(error.is_builder());
+        assert_eq!(
+            error.to_string(),
+            "the request cannot be built (https://shop.example/): failed to parse header value"
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_no_form_and_no_json_is_an_error() {
+        let pairs_of_pairs = [("a", [("b", "c")])];
+        let unnamed = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(post(SHOP).form(&pairs_of_pairs).build().is_err());
+        assert!(post(SHOP).query(&pairs_of_pairs).build().is_err());
+        assert!(post(SHOP).json(&unnamed).build().is_err());
+    }
+
+    #[test]
+    fn headers_replace_those_of_the_same_names() {
+        let mut headers = HeaderMap::new();
+        headers.append("a", HeaderValue::from_static("new"));
+        headers.append("a", HeaderValue::from_static("newer"));
+        let request = get(SHOP)
+            .header("a", "old")
+            .header("b", "kept")
+            .headers(headers)
+            .build()
+            .unwrap();
+        let a: Vec<_> = request.headers().get_all("a").iter().collect();
+        assert_eq!(a, ["new", "newer"]);
+        assert_eq!(request.headers()["b"], "kept");
+    }
+
+    #[test]
+    fn a_content_type_of_the_program_stays() {
+        let request = post(SHOP)
+            .header("content-type", "application/vnd.shop+json")
+            .json(&7)
+            .build()
+            .unwrap();
+        let content_type: Vec<_> = request.headers().get_all(CONTENT_TYPE).iter().collect();
+        assert_eq!(content_type, ["application/vnd.shop+json"]);
+    }
+
+    #[test]
+    fn an_empty_query_leaves_no_question_mark() {
+        let nothing: [(&str, &str); 0] = [];
+        let request = get(SHOP).query(&nothing).build().unwrap();
+        assert_eq!(request.url().as_str(), SHOP);
+    }
+}

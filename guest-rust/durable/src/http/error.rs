@@ -115,7 +115,7 @@ impl fmt::Display for Error {
         let (what, message) = match &self.kind {
             Kind::Builder(message) => ("the request cannot be built", message.as_str()),
             Kind::Timeout(message) => ("the request timed out", message.as_str()),
-            Kind::Connect(message) => ("no connection to the server", message.as_str()),
+            Kind::Connect(message) => ("cannot connect", message.as_str()),
             Kind::Request(message) => ("the request failed", message.as_str()),
             Kind::Status(status) => {
                 write!(f, "HTTP status {status}")?;

@@ -20,25 +20,32 @@ pub(super) mod status {
 /// Bytes as a string where that is possible, otherwise as an array of numbers.
 pub(super) mod bytes {
     use std::fmt;
+    use std::str;
 
-    use serde::de::{Deserializer, SeqAccess, Visitor};
-    use serde::Serializer;
+    use serde::de::value::SeqAccessDeserializer;
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// The bytes as text that the database can store.
+    pub fn as_text(bytes: &[u8]) -> Option<&str> {
+        // It refuses U+0000.
+        str::from_utf8(bytes).ok().filter(|_| !bytes.contains(&0))
+    }
 
     pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(bytes) {
-            // The database refuses U+0000 in strings.
-            Ok(text) if !bytes.contains(&0) => to.serialize_str(text),
-            _ => to.collect_seq(bytes),
+        match as_text(bytes) {
+            Some(text) => to.serialize_str(text),
+            None => to.collect_seq(bytes),
         }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        from.deserialize_any(Bytes)
+        from.deserialize_any(TextOrNumbers)
     }
 
-    struct Bytes;
+    struct TextOrNumbers;
 
-    impl<'de> Visitor<'de> for Bytes {
+    impl<'de> Visitor<'de> for TextOrNumbers {
         type Value = Vec<u8>;
 
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -49,24 +56,20 @@ pub(super) mod bytes {
             Ok(text.into())
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Vec<u8>, A::Error> {
-            let mut bytes = Vec::new();
-            while let Some(byte) = numbers.next_element()? {
-                bytes.push(byte);
-            }
-            Ok(bytes)
+        fn visit_seq<A: SeqAccess<'de>>(self, numbers: A) -> Result<Vec<u8>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(numbers))
         }
     }
 }
 
-/// Headers as an object. A name that occurs more than once has an array of its
-/// values.
+/// Headers as an object of strings. A name that occurs more than once, or has a
+/// value that is no text, has an array of its values instead.
 pub(super) mod headers {
-    use std::collections::BTreeMap;
     use std::fmt;
 
     use http::header::{GetAll, HeaderMap, HeaderName, HeaderValue};
-    use serde::de::{Error, SeqAccess, Visitor};
+    use serde::de::value::SeqAccessDeserializer;
+    use serde::de::{Error, MapAccess, SeqAccess, Visitor};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::bytes;
@@ -76,30 +79,21 @@ pub(super) mod headers {
         to.collect_map(headers.keys().map(|name| (name.as_str(), values(name))))
     }
 
-    /// The names come back sorted, whatever their order was: the database
-    /// changes it, and a program must see the same order on every run.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderMap, D::Error> {
-        let mut headers = HeaderMap::new();
-        for (name, recorded) in BTreeMap::<String, Recorded>::deserialize(from)? {
-            let name = HeaderName::try_from(name).map_err(D::Error::custom)?;
-            for value in recorded.0 {
-                let value = HeaderValue::try_from(value).map_err(D::Error::custom)?;
-                headers.append(&name, value);
-            }
-        }
-        Ok(headers)
+        from.deserialize_map(Headers)
     }
 
-    /// All values of one name, to be written.
     struct Values<'a>(GetAll<'a, HeaderValue>);
 
     impl Serialize for Values<'_> {
         fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            let mut values = self.0.iter().map(Value);
-            match (values.next(), values.next()) {
-                (Some(only), None) => only.serialize(to),
-                _ => to.collect_seq(self.0.iter().map(Value)),
+            let mut values = self.0.iter().map(HeaderValue::as_bytes);
+            if let (Some(value), None) = (values.next(), values.next()) {
+                if let Some(text) = bytes::as_text(value) {
+                    return to.serialize_str(text);
+                }
             }
+            to.collect_seq(self.0.iter().map(Value))
         }
     }
 
@@ -111,66 +105,63 @@ pub(super) mod headers {
         }
     }
 
-    /// All values of one name, as they are read: from a string, from an array
-    /// of strings and arrays of bytes, or from an array of bytes, which is one
-    /// value.
-    struct Recorded(Vec<Vec<u8>>);
+    struct Headers;
 
-    impl<'de> Deserialize<'de> for Recorded {
-        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            match Element::deserialize(from)? {
-                Element::Bytes(value) => Ok(Self(vec![value])),
-                Element::List(values) => Ok(Self(values)),
-                Element::Byte(_) => Err(D::Error::custom("a header's value is not a number")),
-            }
-        }
-    }
-
-    enum Element {
-        Byte(u8),
-        Bytes(Vec<u8>),
-        List(Vec<Vec<u8>>),
-    }
-
-    impl<'de> Deserialize<'de> for Element {
-        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            from.deserialize_any(ElementVisitor)
-        }
-    }
-
-    struct ElementVisitor;
-
-    impl<'de> Visitor<'de> for ElementVisitor {
-        type Value = Element;
+    impl<'de> Visitor<'de> for Headers {
+        type Value = HeaderMap;
 
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("the values of a header")
+            f.write_str("an object of headers")
         }
 
-        fn visit_u64<E: Error>(self, number: u64) -> Result<Element, E> {
-            u8::try_from(number).map(Element::Byte).map_err(E::custom)
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Element, E> {
-            Ok(Element::Bytes(text.into()))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Element, A::Error> {
-            let (mut bytes, mut list) = (Vec::new(), Vec::new());
-            while let Some(element) = elements.next_element()? {
-                match element {
-                    Element::Byte(byte) => bytes.push(byte),
-                    Element::Bytes(value) => list.push(value),
-                    Element::List(_) => return Err(A::Error::custom("too many brackets")),
+        /// The names come out sorted, whatever their order was: the database
+        /// changes it, and a program must see the same order on every run.
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderMap, A::Error> {
+            let mut sorted: Vec<(String, RecordedValues)> = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                let at = sorted.partition_point(|other| other.0 < entry.0);
+                sorted.insert(at, entry);
+            }
+            let mut headers = HeaderMap::new();
+            for (name, values) in sorted {
+                let name = HeaderName::try_from(name).map_err(A::Error::custom)?;
+                for RecordedValue(value) in values.0 {
+                    let value = HeaderValue::try_from(value).map_err(A::Error::custom)?;
+                    headers.append(&name, value);
                 }
             }
-            match (list.is_empty(), bytes.is_empty()) {
-                (true, _) => Ok(Element::Bytes(bytes)),
-                (false, true) => Ok(Element::List(list)),
-                (false, false) => Err(A::Error::custom("both bytes and values")),
-            }
+            Ok(headers)
         }
     }
+
+    struct RecordedValues(Vec<RecordedValue>);
+
+    impl<'de> Deserialize<'de> for RecordedValues {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            from.deserialize_any(TextOrValues)
+        }
+    }
+
+    struct TextOrValues;
+
+    impl<'de> Visitor<'de> for TextOrValues {
+        type Value = RecordedValues;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a header's value or an array of its values")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<RecordedValues, E> {
+            Ok(RecordedValues(vec![RecordedValue(text.into())]))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<RecordedValues, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(values)).map(RecordedValues)
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct RecordedValue(#[serde(with = "bytes")] Vec<u8>);
 }
 
 #[cfg(test)]
@@ -235,7 +226,7 @@ mod tests {
             ("x-binaries", b"e"),
             ("x-empty", b""),
         ]);
-        let json = r#"{"set-cookie":["z=1","a=2"],"x-binary":[233],"x-binaries":[[233],"e"],"x-empty":""}"#;
+        let json = r#"{"set-cookie":["z=1","a=2"],"x-binary":[[233]],"x-binaries":[[233],"e"],"x-empty":""}"#;
         assert_eq!(serde_json::to_string(&headers).unwrap(), json);
         assert_eq!(read::<Headers>(json), headers);
     }
@@ -260,8 +251,9 @@ mod tests {
         for json in [
             r#"{"x":7}"#,
             r#"{"x":["a",1]}"#,
+            r#"{"x":[97]}"#,
             r#"{"x":[["a"]]}"#,
-            r#"{"x":[256]}"#,
+            r#"{"x":[[256]]}"#,
             r#"{"x y":"a"}"#,
             r#"{"x":"a\nb"}"#,
             r#"{"x":null}"#,

@@ -26,7 +26,8 @@
 //! A machine may die after the server got the request and before the answer was
 //! recorded. The request is then sent again, so a request that does something
 //! must be one that the server recognises when it comes twice: give it a key
-//! of your own, such as the id of the task and the name of the step.
+//! of your own, such as the id of the task and the name of the step. (The host
+//! can add a key to every request, in a header that its configuration names.)
 //!
 //! A response with an error status is a response:
 //! [`error_for_status`](Response::error_for_status) makes an error of it.
@@ -57,8 +58,9 @@
 //!
 //! * A body is a string if it is UTF-8 without U+0000 (which the database
 //!   cannot store in a string), otherwise an array of its bytes as numbers.
-//! * So is the value of a header. A header that was repeated has an array of
-//!   its values, in their order. The names are sorted and in lower case.
+//! * A header is a string, too. One that was sent repeatedly is an array of its
+//!   values, in their order; so is one whose value is not UTF-8, and this value
+//!   an array of its bytes.
 //! * The kinds of errors are `builder`, `timeout`, `connect` and `request` with
 //!   a message, and `status` with the number.
 //!
@@ -69,8 +71,8 @@
 //!
 //! # Small programs
 //!
-//! Domain names that are not ASCII need Unicode tables of more than 100 kB. If
-//! you have no such names, leave the tables out:
+//! Domain names that are not ASCII need Unicode tables of more than 100 kB, and
+//! Rust 1.88. If you have no such names, leave the tables out:
 //!
 //! ```text
 //! cargo update -p idna_adapter --precise 1.0.0

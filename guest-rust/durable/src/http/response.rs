@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn it_can_be_a_part_of_what_is_recorded() {
+        #[derive(Serialize, Deserialize)]
+        #[serde(tag = "what")]
+        enum Recorded {
+            Paid(Response),
+        }
+        let mut paid = response(200, b"\xff");
+        paid.headers.append("x", "1".try_into().unwrap());
+        paid.headers.append("x", "2".try_into().unwrap());
+        let json = serde_json::to_string(&Recorded::Paid(paid.clone())).unwrap();
+        let Recorded::Paid(read) = serde_json::from_str(&json).unwrap();
+        assert_eq!((read.body, read.headers), (paid.body, paid.headers));
+    }
+
+    #[test]
     fn only_client_and_server_errors_are_errors() {
         for status in [200, 204, 302, 399, 600] {
             assert!(response(status, b"").error_for_status().is_ok());

@@ -1,19 +1,24 @@
 //! What can go wrong with SQL, in a form that can be recorded.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sqlx_core::error::{BoxDynError, DatabaseError, Error as CoreError};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use sqlx_core::error::Error as CoreError;
+#[doc(no_inline)]
+pub use sqlx_core::error::{BoxDynError, DatabaseError, ErrorKind, UnexpectedNullError};
 
+use super::bindings::durable::core::sql::DatabaseErrorKind;
 use super::driver;
 
 /// What went wrong with a query.
 ///
 /// These are the errors of sqlx that can occur in a workflow, under the names
 /// that they have there. Unlike those of sqlx they can be the result of a
-/// [`transaction`](super::transaction): what the database said is recorded as
-/// it is, of the error within `ColumnDecode`, `Encode`, `Decode` and `Other`
-/// the messages.
+/// [`transaction`](super::transaction). What the database said is recorded with
+/// all its parts, and of the error within `ColumnDecode`, `Encode`, `Decode` and
+/// `Other` the message.
 ///
 /// ```no_run
 /// use durable::sqlx;
@@ -29,14 +34,13 @@ use super::driver;
 ///     Err(error) => durable::abort(error),
 /// }
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "type", content = "error", rename_all = "kebab-case")]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The database refused the statement. It takes no further statements in
     /// this transaction, unless this happened behind a savepoint
     /// ([`Connection::begin`](super::Connection::begin)) that is rolled back.
-    Database(#[serde(with = "recorded_database_error")] Box<dyn DatabaseError>),
+    Database(Box<dyn DatabaseError>),
 
     /// The driver and the host do not understand each other.
     Protocol(String),
@@ -66,18 +70,17 @@ pub enum Error {
         /// The index or the name of the column.
         index: String,
         /// Why the value could not be read.
-        #[serde(with = "recorded_error")]
         source: BoxDynError,
     },
 
     /// A value could not be made a parameter.
-    Encode(#[serde(with = "recorded_error")] BoxDynError),
+    Encode(BoxDynError),
 
     /// A value is not what was asked for.
-    Decode(#[serde(with = "recorded_error")] BoxDynError),
+    Decode(BoxDynError),
 
     /// Anything else.
-    Other(#[serde(with = "recorded_error")] BoxDynError),
+    Other(BoxDynError),
 }
 
 /// A result whose error is an [`Error`] unless another is named.
@@ -117,7 +120,7 @@ impl From<CoreError> for Error {
             CoreError::Decode(error) => Self::Decode(error),
             // What the host has no kind for: see the driver.
             CoreError::InvalidArgument(message) => Self::Other(message.into()),
-            error => Self::Other(error.into()),
+            error => Self::Other(error.to_string().into()),
         }
     }
 }
@@ -180,44 +183,174 @@ impl std::error::Error for Error {
     }
 }
 
-/// Any error as the messages of its chain.
-mod recorded_error {
-    use super::*;
+/// An [`Error`] as it is recorded: an object of strings, of which `type` says
+/// which others there are.
+///
+/// The code that serde derives for the enum takes more space than all the rest
+/// of a small workflow.
+#[derive(Default)]
+struct Recorded(Vec<(Cow<'static, str>, String)>);
 
-    pub fn serialize<S: Serializer>(error: &BoxDynError, to: S) -> Result<S::Ok, S::Error> {
-        crate::Error::new(&**error as &dyn std::error::Error).serialize(to)
+impl Recorded {
+    fn new(r#type: &str) -> Self {
+        Self::default().with("type", r#type)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BoxDynError, D::Error> {
-        let error = crate::Error::deserialize(from)?;
-        Ok(error.into_std_error().into())
+    fn with<S: ToString + ?Sized>(mut self, key: &'static str, value: &S) -> Self {
+        self.0.push((key.into(), value.to_string()));
+        self
     }
-}
 
-/// An error of the database, which in a workflow is one of this driver.
-mod recorded_database_error {
-    use super::*;
-
-    pub fn serialize<S: Serializer>(
-        error: &Box<dyn DatabaseError>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        match error.try_downcast_ref::<driver::DatabaseError>() {
-            Some(error) => error.serialize(to),
-            None => driver::DatabaseError::from_other(&**error).serialize(to),
+    fn with_option(self, key: &'static str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Box<dyn DatabaseError>, D::Error> {
-        Ok(Box::new(driver::DatabaseError::deserialize(from)?))
+    fn take(&mut self, key: &str) -> Option<String> {
+        let index = self.0.iter().position(|(name, _)| name == key)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
+    fn take_or_default(&mut self, key: &str) -> String {
+        self.take(key).unwrap_or_default()
+    }
+
+    fn take_number(&mut self, key: &str) -> usize {
+        self.take_or_default(key).parse().unwrap_or_default()
+    }
+}
+
+const MESSAGE: &str = "message";
+
+impl From<&Error> for Recorded {
+    fn from(error: &Error) -> Self {
+        let caused = |r#type, error: &BoxDynError| {
+            let chain = crate::Error::new(&**error);
+            Self::new(r#type).with(MESSAGE, &format_args!("{chain:#}"))
+        };
+        match error {
+            Error::Database(error) => Self::new("database")
+                .with(MESSAGE, error.message())
+                .with("kind", kind_to_name(error.kind()))
+                .with_option("code", error.code().as_deref())
+                .with_option("constraint", error.constraint())
+                .with_option("table", error.table()),
+            Error::Protocol(message) => Self::new("protocol").with(MESSAGE, message),
+            Error::RowNotFound => Self::new("row-not-found"),
+            Error::TypeNotFound { type_name } => {
+                Self::new("type-not-found").with("name", type_name)
+            }
+            Error::ColumnIndexOutOfBounds { index, len } => Self::new("column-index-out-of-bounds")
+                .with("index", index)
+                .with("len", len),
+            Error::ColumnNotFound(name) => Self::new("column-not-found").with("name", name),
+            Error::ColumnDecode { index, source } => {
+                caused("column-decode", source).with("index", index)
+            }
+            Error::Encode(source) => caused("encode", source),
+            Error::Decode(source) => caused("decode", source),
+            Error::Other(source) => caused("other", source),
+        }
+    }
+}
+
+impl From<Recorded> for Error {
+    fn from(mut recorded: Recorded) -> Self {
+        let message = recorded.take_or_default(MESSAGE);
+        match &*recorded.take_or_default("type") {
+            "database" => Self::Database(Box::new(driver::DatabaseError {
+                message,
+                kind: kind_from_name(&recorded.take_or_default("kind")),
+                code: recorded.take("code"),
+                constraint: recorded.take("constraint"),
+                table: recorded.take("table"),
+            })),
+            "protocol" => Self::Protocol(message),
+            "row-not-found" => Self::RowNotFound,
+            "type-not-found" => Self::TypeNotFound {
+                type_name: recorded.take_or_default("name"),
+            },
+            "column-index-out-of-bounds" => Self::ColumnIndexOutOfBounds {
+                index: recorded.take_number("index"),
+                len: recorded.take_number("len"),
+            },
+            "column-not-found" => Self::ColumnNotFound(recorded.take_or_default("name")),
+            "column-decode" => Self::ColumnDecode {
+                index: recorded.take_or_default("index"),
+                source: message.into(),
+            },
+            "encode" => Self::Encode(message.into()),
+            "decode" => Self::Decode(message.into()),
+            _ => Self::Other(message.into()),
+        }
+    }
+}
+
+fn kind_to_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::UniqueViolation => "unique-violation",
+        ErrorKind::ForeignKeyViolation => "foreign-key-violation",
+        ErrorKind::NotNullViolation => "not-null-violation",
+        ErrorKind::CheckViolation => "check-violation",
+        _ => "other",
+    }
+}
+
+fn kind_from_name(name: &str) -> DatabaseErrorKind {
+    match name {
+        "unique-violation" => DatabaseErrorKind::UniqueViolation,
+        "foreign-key-violation" => DatabaseErrorKind::ForeignKeyViolation,
+        "not-null-violation" => DatabaseErrorKind::NotNullViolation,
+        "check-violation" => DatabaseErrorKind::CheckViolation,
+        _ => DatabaseErrorKind::Other,
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(Recorded::from(self).0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(RecordedVisitor).map(Self::from)
+    }
+}
+
+struct RecordedVisitor;
+
+impl<'de> Visitor<'de> for RecordedVisitor {
+    type Value = Recorded;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an error of SQL")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Recorded, M::Error> {
+        let mut recorded = Recorded::default();
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            recorded.0.push((key.into(), value));
+        }
+        Ok(recorded)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn example() -> driver::DatabaseError {
+        driver::DatabaseError {
+            message: "duplicate key value".into(),
+            kind: DatabaseErrorKind::UniqueViolation,
+            code: Some("23505".into()),
+            constraint: Some("step_pkey".into()),
+            table: Some("step".into()),
+        }
+    }
 
     fn round_trip(error: &Error) -> (String, Error) {
         let json = serde_json::to_string(error).unwrap();
@@ -229,7 +362,7 @@ mod tests {
     fn every_error_survives_json_with_its_message() {
         let cause = || "not a colour".into();
         for error in [
-            Error::Database(Box::new(driver::DatabaseError::example())),
+            Error::Database(Box::new(example())),
             Error::Protocol("no count".into()),
             Error::RowNotFound,
             Error::TypeNotFound {
@@ -255,13 +388,29 @@ mod tests {
 
     #[test]
     fn an_error_of_the_database_keeps_what_it_is() {
-        let error = Error::Database(Box::new(driver::DatabaseError::example()));
+        let error = Error::Database(Box::new(example()));
         let error = round_trip(&error).1.into_database_error().unwrap();
         assert!(error.is_unique_violation());
         assert_eq!(error.code().as_deref(), Some("23505"));
         assert_eq!(error.constraint(), Some("step_pkey"));
         assert_eq!(error.table(), Some("step"));
         assert_eq!(error.message(), "duplicate key value");
+    }
+
+    #[test]
+    fn every_kind_survives_json() {
+        for kind in [
+            DatabaseErrorKind::UniqueViolation,
+            DatabaseErrorKind::ForeignKeyViolation,
+            DatabaseErrorKind::NotNullViolation,
+            DatabaseErrorKind::CheckViolation,
+            DatabaseErrorKind::Other,
+        ] {
+            let error = driver::DatabaseError { kind, ..example() };
+            let expected = error.kind();
+            let error = round_trip(&Error::Database(Box::new(error))).1;
+            assert_eq!(error.as_database_error().unwrap().kind(), expected);
+        }
     }
 
     #[test]

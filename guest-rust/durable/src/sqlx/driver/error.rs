@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use sqlx_core::error::{DatabaseError as CoreDatabaseError, Error, ErrorKind};
 
-use crate::sqlx::bindings as sql;
+use crate::sqlx::bindings::durable::core::sql;
 
 impl From<sql::Error> for Error {
     fn from(error: sql::Error) -> Self {
@@ -30,66 +29,20 @@ impl From<sql::Error> for Error {
 ///
 /// Its parts are read by the functions of
 /// [`sqlx::error::DatabaseError`](CoreDatabaseError).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct DatabaseError {
-    message: String,
-    kind: Kind,
-    code: Option<String>,
-    constraint: Option<String>,
-    table: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    UniqueViolation,
-    ForeignKeyViolation,
-    NotNullViolation,
-    CheckViolation,
-    Other,
-}
-
-impl DatabaseError {
-    /// The error of another driver, as far as it has parts that this one has.
-    pub(in crate::sqlx) fn from_other(error: &dyn CoreDatabaseError) -> Self {
-        Self {
-            message: error.message().to_owned(),
-            kind: match error.kind() {
-                ErrorKind::UniqueViolation => Kind::UniqueViolation,
-                ErrorKind::ForeignKeyViolation => Kind::ForeignKeyViolation,
-                ErrorKind::NotNullViolation => Kind::NotNullViolation,
-                ErrorKind::CheckViolation => Kind::CheckViolation,
-                _ => Kind::Other,
-            },
-            code: error.code().map(Cow::into_owned),
-            constraint: error.constraint().map(str::to_owned),
-            table: error.table().map(str::to_owned),
-        }
-    }
-
-    #[cfg(test)]
-    pub(in crate::sqlx) fn example() -> Self {
-        Self {
-            message: "duplicate key value".into(),
-            kind: Kind::UniqueViolation,
-            code: Some("23505".into()),
-            constraint: Some("step_pkey".into()),
-            table: Some("step".into()),
-        }
-    }
+    pub(in crate::sqlx) message: String,
+    pub(in crate::sqlx) kind: sql::DatabaseErrorKind,
+    pub(in crate::sqlx) code: Option<String>,
+    pub(in crate::sqlx) constraint: Option<String>,
+    pub(in crate::sqlx) table: Option<String>,
 }
 
 impl From<sql::DatabaseError> for DatabaseError {
     fn from(error: sql::DatabaseError) -> Self {
         Self {
             message: error.message,
-            kind: match error.kind {
-                sql::DatabaseErrorKind::UniqueViolation => Kind::UniqueViolation,
-                sql::DatabaseErrorKind::ForeignKeyViolation => Kind::ForeignKeyViolation,
-                sql::DatabaseErrorKind::NotNullViolation => Kind::NotNullViolation,
-                sql::DatabaseErrorKind::CheckViolation => Kind::CheckViolation,
-                sql::DatabaseErrorKind::Other => Kind::Other,
-            },
+            kind: error.kind,
             code: error.code,
             constraint: error.constraint,
             table: error.table,
@@ -124,11 +77,11 @@ impl CoreDatabaseError for DatabaseError {
 
     fn kind(&self) -> ErrorKind {
         match self.kind {
-            Kind::UniqueViolation => ErrorKind::UniqueViolation,
-            Kind::ForeignKeyViolation => ErrorKind::ForeignKeyViolation,
-            Kind::NotNullViolation => ErrorKind::NotNullViolation,
-            Kind::CheckViolation => ErrorKind::CheckViolation,
-            Kind::Other => ErrorKind::Other,
+            sql::DatabaseErrorKind::UniqueViolation => ErrorKind::UniqueViolation,
+            sql::DatabaseErrorKind::ForeignKeyViolation => ErrorKind::ForeignKeyViolation,
+            sql::DatabaseErrorKind::NotNullViolation => ErrorKind::NotNullViolation,
+            sql::DatabaseErrorKind::CheckViolation => ErrorKind::CheckViolation,
+            sql::DatabaseErrorKind::Other => ErrorKind::Other,
         }
     }
 

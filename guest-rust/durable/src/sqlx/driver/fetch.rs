@@ -5,7 +5,7 @@ use sqlx_core::executor::Execute;
 use sqlx_core::Either;
 
 use super::{Arguments, Durable, QueryResult, Row, Value};
-use crate::sqlx::bindings as sql;
+use crate::sqlx::bindings::durable::core::sql;
 
 /// How many rows the host is to send.
 #[derive(Clone, Copy)]
@@ -66,15 +66,14 @@ impl<'q> Query<'q> {
         Ok(None)
     }
 
-    pub(super) fn fetch_all(self) -> Result<Vec<Row>, Error> {
-        self.start(Limit::All)?;
-        let rows = |result: Result<Either<_, Row>, Error>| result.map(Either::right).transpose();
-        Results::Started.filter_map(rows).collect()
-    }
-
     /// Rows as they are asked for, and then their count.
     pub(super) fn fetch_many(self) -> Results<'q> {
         Results::NotStarted(self)
+    }
+
+    /// Rows as they are asked for.
+    pub(super) fn fetch(self) -> Rows<'q> {
+        Rows(self.fetch_many())
     }
 
     fn start(self, limit: Limit) -> Result<(), Error> {
@@ -131,5 +130,22 @@ impl Iterator for Results<'_> {
             }
         };
         result
+    }
+}
+
+/// The rows of a statement.
+pub(super) struct Rows<'q>(Results<'q>);
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Row, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0.next()? {
+                Ok(Either::Right(row)) => return Some(Ok(row)),
+                Ok(Either::Left(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }

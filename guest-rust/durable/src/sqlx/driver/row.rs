@@ -9,7 +9,7 @@ use sqlx_core::error::{mismatched_types, Error};
 use sqlx_core::types::Type;
 
 use super::{Durable, TypeInfo, Value};
-use crate::sqlx::bindings as sql;
+use crate::sqlx::bindings::durable::core::sql;
 
 /// A row of a result.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::sqlx::bindings as sql;
+use crate::sqlx::bindings::durable::core::sql;
 use crate::sqlx::Error;
 
 /// A type of the database.

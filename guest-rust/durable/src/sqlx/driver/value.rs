@@ -11,7 +11,7 @@ use sqlx_core::types::Type;
 
 use super::type_info::to_json;
 use super::{Durable, TypeInfo};
-use crate::sqlx::bindings as sql;
+use crate::sqlx::bindings::durable::core::sql;
 
 /// A value that was read from the database, or that is to become a parameter.
 ///
@@ -66,17 +66,13 @@ impl Value {
         self.host.is_null()
     }
 
-    pub(super) fn host(&self) -> &sql::Value {
-        &self.host
-    }
-
     pub(super) fn into_host(self) -> sql::Value {
         self.host
     }
 
     /// Have the host read this value for the type `T`, which is to be named in
     /// the error if it does not.
-    pub(super) fn read<T: Type<Durable>, V>(
+    pub(super) fn read<T: Type<Durable> + ?Sized, V>(
         &self,
         read: impl FnOnce(&sql::Value) -> Option<V>,
     ) -> Result<V, BoxDynError> {
@@ -84,24 +80,24 @@ impl Value {
     }
 
     /// The text of this value, for something that borrows from it.
-    pub(super) fn read_str<T: Type<Durable>>(&self) -> Result<&str, BoxDynError> {
+    pub(super) fn read_str<T: Type<Durable> + ?Sized>(&self) -> Result<&str, BoxDynError> {
         let text = |host: &sql::Value| host.as_text().map(String::into_bytes);
         Ok(std::str::from_utf8(self.read_borrowed::<T>(Kind::Text, text)?)?)
     }
 
     /// The JSON text of this value, for something that borrows from it.
     #[cfg(feature = "sqlx-json")]
-    pub(super) fn read_json<T: Type<Durable>>(&self) -> Result<&str, BoxDynError> {
+    pub(super) fn read_json<T: Type<Durable> + ?Sized>(&self) -> Result<&str, BoxDynError> {
         let json = |host: &sql::Value| host.as_json().map(String::into_bytes);
         Ok(std::str::from_utf8(self.read_borrowed::<T>(Kind::Json, json)?)?)
     }
 
     /// The bytes of this value, for something that borrows from it.
-    pub(super) fn read_bytes<T: Type<Durable>>(&self) -> Result<&[u8], BoxDynError> {
+    pub(super) fn read_bytes<T: Type<Durable> + ?Sized>(&self) -> Result<&[u8], BoxDynError> {
         self.read_borrowed::<T>(Kind::Bytes, sql::Value::as_bytea)
     }
 
-    fn read_borrowed<T: Type<Durable>>(
+    fn read_borrowed<T: Type<Durable> + ?Sized>(
         &self,
         kind: Kind,
         read: fn(&sql::Value) -> Option<Vec<u8>>,
@@ -122,11 +118,11 @@ impl Value {
     }
 
     #[cold]
-    fn unreadable<T: Type<Durable>>(&self) -> BoxDynError {
+    fn unreadable<T: Type<Durable> + ?Sized>(&self) -> BoxDynError {
         if self.is_null() {
             UnexpectedNullError.into()
         } else {
-            mismatched_types::<Durable, T>(&self.type_info())
+            mismatched_types::<Durable, &T>(&self.type_info())
         }
     }
 }
