@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "guest-rust" / "build"
-WORKFLOWS = ["tests/workflows", "tests/workflows-http"]
+WORKFLOWS = ["tests/workflows", "tests/workflows-http", "tests/workflows-sqlx"]
 FOLDERS = ["guest-rust", "examples", *WORKFLOWS]
 COMPONENTS = sorted(path for folder in ["examples", *WORKFLOWS] for path in (ROOT / folder).glob("*.wasm"))
 

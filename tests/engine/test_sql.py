@@ -164,3 +164,24 @@ def _dropper(database: Database) -> Callable[[], None]:
         database.query("DROP ROLE guest_of_test")
 
     return drop
+
+
+def test_kills_in_the_middle_double_nothing_and_lose_nothing(
+    database: Database, table: str, start_service: StartService
+) -> None:
+    service = start_service(workers=2)
+    tasks = [
+        database.launch("use-sql", {"sql": f"INSERT INTO app.step SELECT {n}, 1 FROM pg_sleep(0.1)"}) for n in range(60)
+    ]
+    for kill in range(1, 6):
+        wait_until(
+            lambda n=kill: database.value("SELECT count(*) FROM app.step") >= 8 * n,  # type: ignore[misc]
+            f"{8 * kill} rows",
+        )
+        os.kill(service.pids()[kill % 2], signal.SIGKILL)
+        service.wait_for_workers(2)
+    for task in tasks:
+        assert database.wait_for_end(task) == "complete", database.failure(task)
+    assert database.query("SELECT task, count(*) FROM app.step GROUP BY task HAVING count(*) <> 1") == []
+    assert database.value("SELECT count(*) FROM app.step") == 60
+    assert database.value("SELECT count(*) FROM durable.guest_transaction") == 0
