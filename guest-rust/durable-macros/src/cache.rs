@@ -89,7 +89,7 @@ mod tests {
         );
         assert_eq!(read(&file, SQL).unwrap().columns()[0].name, "?column?");
         assert!(read(&file, "SELECT 2").is_err());
-        assert!(find(&[dir.clone()], "SELECT 2").is_none());
+        assert!(find(std::slice::from_ref(&dir), "SELECT 2").is_none());
         fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -80,16 +80,16 @@
 //! `query_scalar!` check a query when the workflow is built.
 //! (`sqlx-full` is all features together.)
 
-#[allow(missing_docs)]
-mod bindings;
-mod blocking;
-pub mod driver;
-pub mod error;
 #[cfg(feature = "sqlx-macros")]
 #[doc(hidden)]
 #[allow(missing_docs)]
 #[path = "macros.rs"]
 pub mod __macros;
+#[allow(missing_docs)]
+mod bindings;
+mod blocking;
+pub mod driver;
+pub mod error;
 mod query;
 
 use serde::de::DeserializeOwned;
@@ -130,10 +130,10 @@ pub mod types {
     #[cfg(feature = "sqlx-ipnetwork")]
     pub use sqlx_core::types::ipnetwork;
     pub use sqlx_core::types::Text;
-    #[cfg(feature = "sqlx-json")]
-    pub use sqlx_core::types::{Json, JsonRawValue, JsonValue};
     #[cfg(feature = "sqlx-uuid")]
     pub use sqlx_core::types::{uuid, Uuid};
+    #[cfg(feature = "sqlx-json")]
+    pub use sqlx_core::types::{Json, JsonRawValue, JsonValue};
 }
 
 /// Run `f` once and for all in a transaction of the database, and record what

@@ -383,10 +383,7 @@ macro_rules! impl_output {
             }
 
             /// Make something else of what was made of each row.
-            pub fn map<F, P>(
-                self,
-                f: F,
-            ) -> Map<'q, impl FnMut(Row) -> Result<P, CoreError>, A>
+            pub fn map<F, P>(self, f: F) -> Map<'q, impl FnMut(Row) -> Result<P, CoreError>, A>
             where
                 F: FnMut(O) -> P,
             {
@@ -395,10 +392,7 @@ macro_rules! impl_output {
 
             /// Make something else of what was made of each row, which may
             /// fail.
-            pub fn try_map<F, P>(
-                self,
-                f: F,
-            ) -> Map<'q, impl FnMut(Row) -> Result<P, CoreError>, A>
+            pub fn try_map<F, P>(self, f: F) -> Map<'q, impl FnMut(Row) -> Result<P, CoreError>, A>
             where
                 F: FnMut(O) -> Result<P, CoreError>,
             {
@@ -407,10 +401,7 @@ macro_rules! impl_output {
 
             /// Run the query and read its rows one after the other. See
             /// [`Query::fetch`].
-            pub fn fetch<'e, 'c: 'e, E>(
-                self,
-                executor: E,
-            ) -> impl Iterator<Item = Result<O>> + 'e
+            pub fn fetch<'e, 'c: 'e, E>(self, executor: E) -> impl Iterator<Item = Result<O>> + 'e
             where
                 'q: 'e,
                 A: 'e,

@@ -102,10 +102,7 @@ macro_rules! impl_executor {
         impl<'c> Executor<'c> for &'c mut $executor {
             type Database = Durable;
 
-            fn execute<'e, 'q: 'e, E>(
-                self,
-                query: E,
-            ) -> BoxFuture<'e, Result<QueryResult, Error>>
+            fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<QueryResult, Error>>
             where
                 'c: 'e,
                 E: 'q + Execute<'q, Durable>,

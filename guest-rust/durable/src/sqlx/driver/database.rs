@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx_core::database::{Database, HasStatementCache};
 
-use super::{
-    Arguments, Column, Connection, Row, Statement, TransactionManager, TypeInfo, Value,
-};
+use super::{Arguments, Column, Connection, Row, Statement, TransactionManager, TypeInfo, Value};
 
 /// The workflow's own database: the one that holds its journal.
 #[derive(Debug)]

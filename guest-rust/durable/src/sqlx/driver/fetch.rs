@@ -116,7 +116,7 @@ impl Iterator for Results<'_> {
                 return None;
             }
         }
-        let result = match sql::fetch() {
+        match sql::fetch() {
             Some(Ok(sql::QueryResult::Row(row))) => Some(Ok(Either::Right(Row::new(row)))),
             Some(Ok(sql::QueryResult::Count(count))) => {
                 *self = Self::Done;
@@ -128,8 +128,7 @@ impl Iterator for Results<'_> {
                 *self = Self::Done;
                 None
             }
-        };
-        result
+        }
     }
 }
 

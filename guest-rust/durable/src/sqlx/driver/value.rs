@@ -82,14 +82,18 @@ impl Value {
     /// The text of this value, for something that borrows from it.
     pub(super) fn read_str<T: Type<Durable> + ?Sized>(&self) -> Result<&str, BoxDynError> {
         let text = |host: &sql::Value| host.as_text().map(String::into_bytes);
-        Ok(std::str::from_utf8(self.read_borrowed::<T>(Kind::Text, text)?)?)
+        Ok(std::str::from_utf8(
+            self.read_borrowed::<T>(Kind::Text, text)?,
+        )?)
     }
 
     /// The JSON text of this value, for something that borrows from it.
     #[cfg(feature = "sqlx-json")]
     pub(super) fn read_json<T: Type<Durable> + ?Sized>(&self) -> Result<&str, BoxDynError> {
         let json = |host: &sql::Value| host.as_json().map(String::into_bytes);
-        Ok(std::str::from_utf8(self.read_borrowed::<T>(Kind::Json, json)?)?)
+        Ok(std::str::from_utf8(
+            self.read_borrowed::<T>(Kind::Json, json)?,
+        )?)
     }
 
     /// The bytes of this value, for something that borrows from it.

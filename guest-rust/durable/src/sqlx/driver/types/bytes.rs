@@ -61,9 +61,8 @@ impl<'q, const N: usize> Encode<'q, Durable> for [u8; N] {
 impl<'r, const N: usize> Decode<'r, Durable> for [u8; N] {
     fn decode(value: &'r Value) -> Result<Self, BoxDynError> {
         let bytes = Vec::<u8>::decode(value)?;
-        Self::try_from(bytes).map_err(|bytes| {
-            format!("expected {N} bytes, but there are {}", bytes.len()).into()
-        })
+        Self::try_from(bytes)
+            .map_err(|bytes| format!("expected {N} bytes, but there are {}", bytes.len()).into())
     }
 }
 

@@ -156,7 +156,10 @@ mod tests {
     fn a_leap_second_is_the_second_after_it() {
         let leap = "2016-12-31T23:59:60.5Z".parse::<DateTime<Utc>>().unwrap();
         let host = to_timestamptz(&leap);
-        assert_eq!((host.seconds, host.subsec_nanos), (1_483_228_800, 500_000_000));
+        assert_eq!(
+            (host.seconds, host.subsec_nanos),
+            (1_483_228_800, 500_000_000)
+        );
     }
 
     #[test]

@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn addresses_survive() {
-        for addr in ["127.0.0.1", "255.255.255.255", "::1", "2001:db8::ff00:42:8329"] {
+        for addr in [
+            "127.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "2001:db8::ff00:42:8329",
+        ] {
             let addr: IpAddr = addr.parse().unwrap();
             assert_eq!(address_from_host(address_to_host(&addr)).unwrap(), addr);
         }
@@ -149,7 +154,10 @@ mod tests {
     fn networks_survive_with_the_bits_behind_their_prefix() {
         for network in ["10.1.2.3/8", "0.0.0.0/0", "2001:db8::1/64"] {
             let network: IpNetwork = network.parse().unwrap();
-            assert_eq!(network_from_host(network_to_host(&network)).unwrap(), network);
+            assert_eq!(
+                network_from_host(network_to_host(&network)).unwrap(),
+                network
+            );
         }
     }
 }

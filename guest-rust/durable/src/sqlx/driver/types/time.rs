@@ -86,7 +86,13 @@ mod tests {
 
     #[test]
     fn times_before_and_after_1970_survive() {
-        for (seconds, nanos) in [(0, 0), (1, 5), (-1, 0), (-1, 999_999_999), (-62_135_596_800, 1)] {
+        for (seconds, nanos) in [
+            (0, 0),
+            (1, 5),
+            (-1, 0),
+            (-1, 999_999_999),
+            (-62_135_596_800, 1),
+        ] {
             let host = sql::Timestamptz {
                 seconds,
                 subsec_nanos: nanos,
