@@ -13,6 +13,8 @@ import psycopg
 from psycopg.rows import TupleRow
 
 WORKFLOWS = Path(__file__).parent.parent / "workflows"
+WORKFLOWS_SQLX = Path(__file__).parent.parent / "workflows-sqlx"
+WORKFLOWS_HTTP = Path(__file__).parent.parent / "workflows-http"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 COMPONENTS = Path(__file__).parent.parent / "components"
 
@@ -34,7 +36,11 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 30
 
 
 def workflow(name: str) -> Path:
-    return next(path for folder in (WORKFLOWS, EXAMPLES, COMPONENTS) if (path := folder / f"{name}.wasm").exists())
+    return next(
+        path
+        for folder in (WORKFLOWS, WORKFLOWS_SQLX, WORKFLOWS_HTTP, EXAMPLES, COMPONENTS)
+        if (path := folder / f"{name}.wasm").exists()
+    )
 
 
 class Database:
