@@ -119,7 +119,7 @@ def _parameters(parts: Sequence[JournalPart], worker_id: int) -> dict[str, Any]:
     logs = [(part.task_id, index, text) for part in parts for index, text in part.logs]
     sent = [(part.task_id, message) for part in parts for message in part.sent]
     taken = [(part.task_id, id_) for part in parts for id_ in part.taken]
-    changes = [(part.task_id, part.change) for part in parts if part.change is not None]
+    changes = [part.change for part in parts]
     return {
         "worker": worker_id,
         "task": [part.task_id for part in parts],
@@ -137,10 +137,9 @@ def _parameters(parts: Sequence[JournalPart], worker_id: int) -> dict[str, Any]:
         "sent_target": [message.target for _, message in sent],
         "sent_event": [message.event for _, message in sent],
         "sent_data": [message.data for _, message in sent],
-        "change_task": [task for task, _ in changes],
-        "change_state": [change.state.value for _, change in changes],
-        "change_wakeup": [change.wakeup_at for _, change in changes],
-        "change_wakes": [change.wakes_on_notification for _, change in changes],
-        "change_wait_index": [change.wait_index for _, change in changes],
-        "change_wait_until": [change.wait_until for _, change in changes],
+        "change_state": [change and change.state.value for change in changes],
+        "change_wakeup": [change and change.wakeup_at for change in changes],
+        "change_wakes": [change and change.wakes_on_notification for change in changes],
+        "change_wait_index": [change and change.wait_index for change in changes],
+        "change_wait_until": [change and change.wait_until for change in changes],
     }

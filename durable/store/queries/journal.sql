@@ -5,14 +5,20 @@
 -- for whoever has the row and reads it as it is then, `held` compares, and everything else joins `held`.
 -- Rows are locked in the order of their ids, together with the tasks that are notified, so that two appends, or an
 -- append and a notification, never wait for each other in a circle.
+-- What becomes of a task travels with its part (NULL: nothing), so that the update joins rows of which the planner knows
+-- that there is one per task; joined as a list of its own it made the statement quadratic in the batch.
 WITH part AS (
-    SELECT * FROM unnest(%(task)b::bigint[], %(lease)b::bigint[]) AS p (id, lease)
+    SELECT * FROM unnest(
+        %(task)b::bigint[], %(lease)b::bigint[], %(change_state)b::text[], %(change_wakeup)b::bigint[],
+        %(change_wakes)b::bool[], %(change_wait_index)b::int[], %(change_wait_until)b::bigint[]
+    ) AS p (id, lease, new_state, wakeup_at, wakes_on_notification, wait_index, wait_until)
 ), locked AS MATERIALIZED (
     SELECT t.id, t.lease, t.state, t.running_on FROM durable.task AS t
     WHERE t.id = ANY (%(task)b::bigint[])
     ORDER BY t.id FOR NO KEY UPDATE
 ), held AS MATERIALIZED (
-    SELECT locked.id FROM locked JOIN part USING (id, lease)
+    SELECT id, part.new_state, part.wakeup_at, part.wakes_on_notification, part.wait_index, part.wait_until
+    FROM locked JOIN part USING (id, lease)
     WHERE locked.state = 'active' AND locked.running_on = %(worker)s
 ), event AS (
     INSERT INTO durable.event (task_id, index, label, value)
@@ -53,19 +59,15 @@ WITH part AS (
     ORDER BY s.position
 ), changed AS (
     UPDATE durable.task AS t
-    SET state = c.state::durable.task_state,
-        running_on = CASE WHEN c.state = 'active' THEN t.running_on END,
-        completed_at = CASE WHEN c.state IN ('complete', 'failed') THEN durable.now() END,
-        wakeup_at = 'epoch'::timestamptz + c.wakeup_at * interval '1 microsecond',
-        wakes_on_notification = c.wakes_on_notification,
-        wait_index = c.wait_index,
-        wait_until = 'epoch'::timestamptz + c.wait_until * interval '1 microsecond'
-    FROM unnest(
-        %(change_task)b::bigint[], %(change_state)b::text[], %(change_wakeup)b::bigint[], %(change_wakes)b::bool[],
-        %(change_wait_index)b::int[], %(change_wait_until)b::bigint[]
-    ) AS c (id, state, wakeup_at, wakes_on_notification, wait_index, wait_until)
-    JOIN held USING (id)
-    WHERE t.id = c.id
+    SET state = held.new_state::durable.task_state,
+        running_on = CASE WHEN held.new_state = 'active' THEN t.running_on END,
+        completed_at = CASE WHEN held.new_state IN ('complete', 'failed') THEN durable.now() END,
+        wakeup_at = 'epoch'::timestamptz + held.wakeup_at * interval '1 microsecond',
+        wakes_on_notification = held.wakes_on_notification,
+        wait_index = held.wait_index,
+        wait_until = 'epoch'::timestamptz + held.wait_until * interval '1 microsecond'
+    FROM held
+    WHERE t.id = held.id AND held.new_state IS NOT NULL
 )
 SELECT id FROM held;
 
