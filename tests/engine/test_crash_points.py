@@ -8,7 +8,7 @@ import pytest
 
 from durable.failpoints import POINTS
 from tests.engine.conftest import StartService
-from tests.engine.database import Database
+from tests.engine.database import Database, wait_until
 
 LABELS = [
     "wasi:io/streams.output-stream.write",
@@ -54,8 +54,8 @@ def test_a_crash_at_any_step_changes_nothing(
     task = database.launch("six-steps")
     database.wait_for_end(task)
     assert_whole(database, task)
-    if not marker.exists():
-        assert point.startswith("append"), "the point was never passed"
+    if not point.startswith("append"):  # how many batches there are varies
+        wait_until(marker.exists, "the crash")
 
 
 def test_every_point_is_tried() -> None:

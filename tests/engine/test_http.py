@@ -156,7 +156,7 @@ def test_a_crash_after_the_commit_sends_nothing_again(
     marker = tmp_path / "crashed"
     start_service(workers=1, failpoint=f"append.done:1:{marker}", **LOOPBACK)
     assert fetched(database, server.url()) == "200, 5 bytes"
-    assert marker.exists()
+    wait_until(marker.exists, "the crash, right after the commit that ended the task")
     assert len(server.requests) == 1
 
 
