@@ -38,7 +38,8 @@ CREATE TABLE durable.worker (
     pid_started    bigint NOT NULL DEFAULT 0,  -- kernel start time of the pid, because pids are used again
     version        text NOT NULL DEFAULT '',
     -- proof that a statement comes from the worker that holds the lease, for a guest login that may not read this table
-    secret         uuid NOT NULL DEFAULT gen_random_uuid()
+    secret         uuid NOT NULL DEFAULT gen_random_uuid(),
+    draining       boolean NOT NULL DEFAULT false   -- it claims no more tasks
 );
 
 -- Programs: components by content.
@@ -70,6 +71,10 @@ CREATE TABLE durable.task (
     -- reached, therefore kept across suspension and crash
     wait_index    integer,
     wait_until    timestamptz,
+    -- how often in a row, without an event more in its journal, a worker has died while it was computing for this task;
+    -- and how long the journal was when that happened last
+    deaths        integer NOT NULL DEFAULT 0,
+    deaths_at     integer NOT NULL DEFAULT 0,
     CONSTRAINT task_name_not_empty CHECK (name <> '')
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
@@ -231,4 +236,4 @@ CREATE TABLE durable.migration (
     name        text NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT durable.now()
 );
-INSERT INTO durable.migration (version, name) VALUES (1, 'initial'), (2, 'guest_sql');
+INSERT INTO durable.migration (version, name) VALUES (1, 'initial'), (2, 'guest_sql'), (3, 'operations');

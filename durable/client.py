@@ -155,6 +155,13 @@ class Client:
         """
         return self._driver.stream(reading.follow_logs(task_id))
 
+    def resume(self, task_id: int, *, connection: Connection[Any] | None = None) -> None:
+        """Let a quarantined or paused task go on: it is run again from the top, replaying its journal.
+
+        Raises UnknownTask, and NotResumable when it is in another state.
+        """
+        self._driver.run(tasks.resume(task_id), connection)
+
     def workers(
         self, *, heartbeat_timeout: float = HEARTBEAT_TIMEOUT, connection: Connection[Any] | None = None
     ) -> list[WorkerInfo]:
@@ -269,6 +276,10 @@ class AsyncClient:
     def follow_logs(self, task_id: int) -> AsyncIterator[LogLine]:
         """See `Client.follow_logs`."""
         return self._driver.stream(reading.follow_logs(task_id))
+
+    async def resume(self, task_id: int, *, connection: AsyncConnection[Any] | None = None) -> None:
+        """See `Client.resume`."""
+        await self._driver.run(tasks.resume(task_id), connection)
 
     async def workers(
         self, *, heartbeat_timeout: float = HEARTBEAT_TIMEOUT, connection: AsyncConnection[Any] | None = None

@@ -253,7 +253,7 @@ class Config:
     drain_timeout: float = _key(
         SECONDS,
         30.0,
-        "How long a worker may take to stop its tasks where they stand and hand them back, before it is killed.",
+        "How long a worker may take to hand its tasks back before it is killed; open transactions have half of it.",
     )
     guest_memory_limit: int = _key(BYTES, 256 * MiB, "The memory of one running task.", least=64 * KiB, most=4 * GiB)
     guest_cpu_slice: float = _key(

@@ -33,6 +33,10 @@ class TaskEnded(DurableError):
     """The task is in a final state and takes no more notifications."""
 
 
+class NotResumable(DurableError):
+    """The task is neither quarantined nor paused, so there is nothing to resume."""
+
+
 class TaskFailed(DurableError):
     """A task that was waited for ended in a state other than complete."""
 

@@ -1,15 +1,16 @@
 """Places where a test can make this process die or stop, exactly there and not at some moment of a sleep.
 
-`DURABLE_FAILPOINT=NAME:N:MARKER[:ACTION]` acts at the N-th time that point NAME is passed, once over all processes: the
-file MARKER must not exist yet and is created. ACTION is `kill` (SIGKILL, the default) or `stop` (SIGSTOP). Without the
-variable, `passing` is a function that does nothing.
+`DURABLE_FAILPOINT=NAME[=SUBJECT]:N:MARKER[:ACTION]` acts at the N-th time that point NAME is passed, by SUBJECT (the
+name of a task) if there is one; once over all processes: the file MARKER must not exist yet and is created. With `-`
+for MARKER it acts in each process. ACTION is `kill` (SIGKILL, the default) or `stop` (SIGSTOP). Without the variable,
+`passing` is a function that does nothing.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from typing import Protocol
 
 #: Every point there is. Tests go through all of them, so a new one belongs here.
 POINTS = (
@@ -26,16 +27,21 @@ POINTS = (
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
-def _armed(setting: str) -> Callable[[str], None]:
-    name, count, marker, *action = setting.split(":")
+class Passing(Protocol):
+    def __call__(self, point: str, subject: str = "") -> None: ...
+
+
+def _armed(setting: str) -> Passing:
+    where, count, marker, *action = setting.split(":")
+    name, _, wanted = where.partition("=")
     if name not in POINTS:
         raise ValueError(f"DURABLE_FAILPOINT names no point: {name!r} is not one of {', '.join(POINTS)}")
     left = int(count)
     signal_number = _ACTIONS[action[0] if action else "kill"]
 
-    def passing(point: str) -> None:
+    def passing(point: str, subject: str = "") -> None:
         nonlocal left
-        if point != name:
+        if point != name or wanted not in ("", subject):
             return
         left -= 1
         if left == 0 and _first(marker):
@@ -45,6 +51,8 @@ def _armed(setting: str) -> Callable[[str], None]:
 
 
 def _first(marker: str) -> bool:
+    if marker == "-":
+        return True
     try:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
@@ -52,10 +60,10 @@ def _first(marker: str) -> bool:
     return True
 
 
-def _disarmed(point: str) -> None:
+def _disarmed(point: str, subject: str = "") -> None:
     return None
 
 
 _setting = os.environ.get("DURABLE_FAILPOINT")
 #: Called at each point with its name.
-passing: Callable[[str], None] = _armed(_setting) if _setting else _disarmed
+passing: Passing = _armed(_setting) if _setting else _disarmed

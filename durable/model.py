@@ -112,8 +112,17 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Culprit:
+    """A task, with its lease, that a worker was computing for when it died, and how it died, in words."""
+
+    task_id: int
+    lease: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A registered worker as a client sees it. One that is not alive has lost its leases.
+    """A registered worker as a client sees it. One that is not alive has lost its leases; one that drains claims none.
 
     `heartbeat_age` is in seconds, by the clock of the database. `active_tasks` are those it holds the lease of; tasks
     of a dead worker are counted until somebody takes them over.
@@ -128,3 +137,11 @@ class WorkerInfo:
     heartbeat_age: float
     is_alive: bool
     active_tasks: int
+    is_draining: bool
+
+    @property
+    def state(self) -> str:
+        """`running`, `draining` or `dead`."""
+        if not self.is_alive:
+            return "dead"
+        return "draining" if self.is_draining else "running"

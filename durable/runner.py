@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import MutableSequence
 
 from durable.execution.outcome import Exit, Outcome, Suspend
 from durable.execution.run import Run
@@ -12,6 +13,7 @@ from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
 from durable.journal.log_text import cut_log
 from durable.journal.part import TaskChange
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX, TaskState
+from durable.wasm.busy import Busy, nobody_looks
 from durable.wasm.engine import EpochTicker
 from durable.wasm.fiber import Fiber, GuestLimits
 from durable.wasm.linker import Linker
@@ -24,16 +26,23 @@ _MAX_REASON_BYTES = 16_384
 
 
 class Runner:
-    """Runs tasks of one process: the linker, the ticker and the limits that all its guests share."""
+    """Runs tasks of one process: the linker, the ticker and the limits that all its guests share.
 
-    def __init__(self, linker: Linker, ticker: EpochTicker, limits: GuestLimits) -> None:
+    `busy_cells` tell the supervisor which task is being computed for, see durable.wasm.busy.
+    """
+
+    def __init__(
+        self, linker: Linker, ticker: EpochTicker, limits: GuestLimits, busy_cells: MutableSequence[int] | None = None
+    ) -> None:
         self._linker = linker
         self._ticker = ticker
         self._limits = limits
+        self._busy_cells = nobody_looks() if busy_cells is None else busy_cells
 
     async def run(self, run: Run, program: Program) -> Outcome:
         """Run the guest. Raises Fenced and JournalUnavailable: then nothing is to be written for this run."""
-        fiber = Fiber(self._linker, self._ticker, run, self._limits)
+        busy = Busy(self._busy_cells, run.task.id, run.task.lease)
+        fiber = Fiber(self._linker, self._ticker, run, self._limits, busy)
         run.on_progress = fiber.restart_cpu_clock
         try:
             outcome = _returned(await fiber.run(program))

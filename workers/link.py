@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from durable.model import Culprit
 
 #: A line longer than this is a fault of the sender. The longest one in use is `reclaim` (see
 #: workers/orphans.py).
@@ -71,6 +74,7 @@ class Reclaim:
     """Supervisor: the processes behind these rows are dead; take their tasks back now."""
 
     worker_ids: tuple[int, ...]
+    culprits: tuple[Culprit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,16 @@ def decode(line: bytes) -> Message:
     try:
         fields: dict[str, Any] = json.loads(line)
         kind = _TYPES[fields.pop("type")]
-        return kind(**{name: _frozen(value) for name, value in fields.items()})
+        return kind(**{name: _READERS.get(name, _frozen)(value) for name, value in fields.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LinkError(f"not a message: {line[:100]!r}") from error
 
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {"culprits": lambda found: tuple(Culprit(**one) for one in found)}
 
 
 class Link:

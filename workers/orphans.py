@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from durable.model import Culprit
+from workers.link import Reclaim
+
 #: Rows in one message; keeps it below the smallest socket buffer (8 KiB on macOS).
 BATCH = 100
 #: Rows remembered at all: workers may die for weeks without one that becomes ready.
@@ -20,7 +23,7 @@ ANSWER_WITHIN = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    worker_ids: tuple[int, ...]
+    rows: dict[int, tuple[Culprit, ...]]
     until: float
 
 
@@ -28,13 +31,16 @@ class Orphans:
     """Who has to be reclaimed, and which worker (by pid) was asked to."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, None] = {}  # in order, oldest first
+        self._waiting: dict[int, tuple[Culprit, ...]] = {}  # in order, oldest first
         self._asked: dict[int, _Asked] = {}
         self._owing: set[int] = set()  # asked and never answered: gets no second message
 
-    def add(self, worker_ids: Iterable[int]) -> None:
-        """These rows have lost their process."""
-        self._waiting.update(dict.fromkeys(worker_ids))
+    def add(self, worker_ids: Iterable[int], culprits: tuple[Culprit, ...] = ()) -> None:
+        """These rows have lost their process, which was computing for the culprits."""
+        self._add(dict.fromkeys(worker_ids, culprits))
+
+    def _add(self, rows: dict[int, tuple[Culprit, ...]]) -> None:
+        self._waiting.update(rows)
         while len(self._waiting) > CAPACITY:
             del self._waiting[next(iter(self._waiting))]
 
@@ -50,14 +56,14 @@ class Orphans:
     def may_ask(self, pid: int) -> bool:
         return pid not in self._owing
 
-    def ask(self, pid: int, now: float) -> tuple[int, ...]:
-        """The rows to name to this worker; from now on it is expected to answer."""
-        worker_ids = self.waiting[:BATCH]
-        for worker_id in worker_ids:
-            del self._waiting[worker_id]
-        self._asked[pid] = _Asked(worker_ids, now + ANSWER_WITHIN)
+    def ask(self, pid: int, now: float) -> Reclaim:
+        """What to tell this worker; from now on it is expected to answer."""
+        rows = {worker_id: self._waiting.pop(worker_id) for worker_id in self.waiting[:BATCH]}
+        self._asked[pid] = _Asked(rows, now + ANSWER_WITHIN)
         self._owing.add(pid)
-        return worker_ids
+        # Once each: all rows of one process name the same.
+        culprits = dict.fromkeys(culprit for found in rows.values() for culprit in found)
+        return Reclaim(tuple(rows), tuple(culprits))
 
     def answered(self, pid: int, worker_ids: Iterable[int]) -> None:
         """The worker has taken back the tasks of these rows."""
@@ -71,11 +77,11 @@ class Orphans:
         for pid, asked in list(self._asked.items()):
             if now >= asked.until:
                 del self._asked[pid]
-                self.add(asked.worker_ids)
+                self._add(asked.rows)
 
     def died(self, pid: int) -> None:
         """The worker answers no more."""
         asked = self._asked.pop(pid, None)
         self._owing.discard(pid)
         if asked:
-            self.add(asked.worker_ids)
+            self._add(asked.rows)

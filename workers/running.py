@@ -69,8 +69,19 @@ class RunningTasks:
         """Ids of the tasks that wait for a notification in memory."""
         return [task_id for task_id, run in self._runs.items() if run.inbox.waiting]
 
-    async def stop(self) -> None:
-        """Drop all guests where they stand and write their tails; they are then in `put_back`."""
+    async def stop_between_steps(self) -> None:
+        """Drop the guests that have no transaction open where they stand, and write their tails; they are then in
+        `put_back`. The others follow by themselves, each once its transaction has ended.
+        """
+        between = [task_id for task_id, run in self._runs.items() if run.transaction is None]
+        for run in self._runs.values():
+            run.is_leaving = True
+        await _cancel_all([self._tasks[task_id] for task_id in between])
+
+    async def stop(self, grace: float) -> None:
+        """Wait so many seconds for open transactions, then drop whoever is left."""
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=grace)
         await _cancel_all(list(self._tasks.values()))
 
     async def abandon(self) -> None:

@@ -19,6 +19,7 @@ from durable.execution.group_commit import GroupCommit
 from durable.execution.http import GuestHttp
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
+from durable.model import Culprit
 from durable.net.client import Client
 from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
@@ -100,8 +101,8 @@ class Shift:
         """Stop claiming, stop the tasks, hand them back; `run` returns when it is done."""
         self._draining.set()
 
-    async def reclaim(self, worker_ids: Sequence[int]) -> None:
-        await self._sweeper.reclaim(worker_ids)
+    async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit]) -> None:
+        await self._sweeper.reclaim(worker_ids, culprits)
 
     # -- loops -------------------------------------------------------------------------------------------------------
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
@@ -148,15 +149,25 @@ class Shift:
             raise
 
     async def _hand_over(self, writer: asyncio.Task[None]) -> None:
-        """Stop before release: no lease is given back while code may still act on it."""
-        await self.running.stop()
+        """Stop before release: no lease is given back while code may still act on it.
+
+        Whoever is between two steps goes at once. A transaction may end first: what it did outside need not be done
+        again by the next owner.
+        """
+        await self._quietly(self._leases.announce_drain(self.worker_id))
+        await self.running.stop_between_steps()
+        await self._quietly(self._give_back())
+        await self.running.stop(grace=self._config.drain_timeout / 2)
         self._drained = True
         self._writer.close()
         await writer
+        await self._quietly(self._give_back())
+        await self._quietly(self._leases.unregister(self.worker_id))
+
+    async def _quietly(self, statement: Awaitable[None]) -> None:
+        """Without the database a drain goes on: the end of the heartbeat tells the others."""
         with contextlib.suppress(JournalUnavailable, psycopg.Error):
-            # Failing that, the heartbeat's end tells the others.
-            await self._give_back()
-            await self._leases.unregister(self.worker_id)
+            await statement
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections import deque
 from dataclasses import dataclass, field
 
+from workers.busy_page import BusyPage
 from workers.link import Failed, Link, Message, Progress, Ready, Registered, Stopped
 from workers.restart_policy import RestartState
 
@@ -22,6 +23,7 @@ class Child:
     slot: int
     pid: int
     link: Link
+    page: BusyPage
     last_progress: float
     ready_at: float | None = None
     tasks: int = 0
@@ -41,6 +43,10 @@ class Child:
     @property
     def can_reclaim(self) -> bool:
         return self.is_ready and not self.has_stopped and not self.was_killed
+
+    def close(self) -> None:
+        self.link.close()
+        self.page.close()
 
     def heed(self, message: Message, now: float) -> None:
         """Note what the worker says of itself."""

@@ -23,7 +23,8 @@ from functools import partial
 from durable import log_format
 from durable.config import Config
 from workers import worker_process
-from workers.link import Drain, Draining, Link, LinkError, Message, Ready, Reclaim, Reclaimed
+from workers.busy_page import BusyPage
+from workers.link import Drain, Draining, Link, LinkError, Message, Ready, Reclaimed
 from workers.orphans import Orphans
 from workers.restart_policy import Death, Halt, RestartLimits, after_death
 from workers.signal_queue import SignalQueue
@@ -127,24 +128,26 @@ class _Supervisor:
         return [slot for slot in tried if slot.child is None]
 
     def _start(self, slot: Slot) -> None:
+        page = BusyPage()
         try:
-            pid, link = spawn(partial(self._run_worker, slot.number), self._forget_in_child)
+            pid, link = spawn(partial(self._run_worker, slot.number, page), self._forget_in_child)
         except OSError as error:  # out of processes, memory or descriptors: that may pass
+            page.close()
             death = Death(time.monotonic(), None, 1)
             self._start_again(slot, death, f"worker {slot.number} cannot be forked: {error}")
             return
-        slot.child = Child(slot.number, pid, link, last_progress=time.monotonic())
+        slot.child = Child(slot.number, pid, link, page, last_progress=time.monotonic())
         self._selector.register(link, selectors.EVENT_READ, slot.child)
         _log(logging.INFO, slot.child, "started %s", slot.child)
 
-    def _run_worker(self, number: int, link: Link) -> int:
+    def _run_worker(self, number: int, page: BusyPage, link: Link) -> int:
         log_format.set_up(self._config.log_format, self._config.log_level, worker=number)
-        return worker_process.run(self._config, link, self._make_worker)
+        return worker_process.run(self._config, link, self._make_worker, page.cells)
 
     def _forget_in_child(self) -> None:
         self._signals.forget_in_child()
         for sibling in self._children():
-            sibling.link.close()
+            sibling.close()
 
     def _start_again(self, slot: Slot, death: Death, what: str) -> None:
         slot.state, decision = after_death(slot.state, death, self._limits, random.random())
@@ -217,18 +220,18 @@ class _Supervisor:
         for slot in self._slots:
             if slot.child is not None and slot.child.pid == pid:
                 child, slot.child = slot.child, None
-                self._settle(child)
+                self._settle(child, how_it_ended(child, status))
                 self._fill_again(slot, child, status)
 
-    def _settle(self, child: Child) -> None:
+    def _settle(self, child: Child, how: str) -> None:
         self._heed_messages(child)  # its last words, unread as yet
         with suppress(KeyError):
             self._selector.unregister(child.link)
-        child.link.close()
         # Not a moment earlier may others have its tasks: a process runs until it has been waited for.
         self._orphans.died(child.pid)
         if not child.has_stopped:
-            self._orphans.add(child.worker_ids)
+            self._orphans.add(child.worker_ids, child.page.culprits(how))
+        child.close()
 
     def _fill_again(self, slot: Slot, child: Child, status: int) -> None:
         what = f"{child} {how_it_ended(child, status)}"
@@ -242,7 +245,7 @@ class _Supervisor:
     def _reassign_orphans(self) -> None:
         self._orphans.pass_over(time.monotonic())
         while self._orphans.waiting and (child := self._most_alive()):
-            child.link.send(Reclaim(self._orphans.ask(child.pid, time.monotonic())))
+            child.link.send(self._orphans.ask(child.pid, time.monotonic()))
 
     def _most_alive(self) -> Child | None:
         """Whom to ask: the one heard of last, since a worker that is stopped or stuck is silent; in need one

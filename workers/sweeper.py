@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 
 from durable.config import Config
+from durable.model import Culprit
 from durable.store.leases import LeaseStore, WorkerIdentity
 from workers.identity import is_gone
 
@@ -44,20 +45,28 @@ class Sweeper:
         suspects = await self._store.suspects(self._worker_id, self._identity.boot, self._config.heartbeat_timeout)
         gone = [suspect.id for suspect in suspects if is_gone(suspect, self._identity)]
         expired = [suspect.id for suspect in suspects if suspect.expired and suspect.id not in gone]
-        return await self._reclaim(gone, expired) if gone or expired else 0
+        return await self._reclaim(gone, expired, []) if gone or expired else 0
 
-    async def reclaim(self, worker_ids: Sequence[int]) -> int:
+    async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit]) -> int:
         """Take back the tasks of workers that are known to be dead. The number of tasks."""
-        return await self._reclaim(worker_ids, [])
+        return await self._reclaim(worker_ids, [], culprits)
 
-    async def _reclaim(self, gone: Sequence[int], expired: Sequence[int]) -> int:
+    async def _reclaim(self, gone: Sequence[int], expired: Sequence[int], culprits: Sequence[Culprit]) -> int:
         total, idle_rounds = 0, 0
         while idle_rounds < _IDLE_ROUNDS:
-            freed, left = await self._store.reclaim(gone, expired, self._config.heartbeat_timeout, _RECLAIM_BATCH)
-            total += freed
-            if not left:
+            reclaimed = await self._store.reclaim(
+                gone, expired, culprits, self._config.heartbeat_timeout, _RECLAIM_BATCH
+            )
+            total += reclaimed.freed
+            for task_id in reclaimed.quarantined:
+                _log.error(
+                    "task %s is quarantined: it was running each time its worker died",
+                    task_id,
+                    extra={"task_id": task_id},
+                )
+            if not reclaimed.left:
                 break
-            if not freed:
+            if not reclaimed.freed:
                 idle_rounds += 1
                 await asyncio.sleep(_LOCKED_PAUSE)
         if total:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from types import TracebackType
 
 import psycopg
@@ -14,6 +14,7 @@ from durable.config import Config
 from durable.errors import ConfigError
 from durable.host.functions import host_functions
 from durable.journal.faults import JournalUnavailable
+from durable.model import Culprit
 from durable.net.client import client_of
 from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
@@ -45,10 +46,17 @@ class Worker:
     that another worker goes on with them at once.
 
     `on_registered` is called with the worker's id whenever it gets one: at the start, and again after its leases ran
-    out, for instance because the database was away for longer than heartbeat_timeout.
+    out, for instance because the database was away for longer than heartbeat_timeout. `busy_cells` are for a parent
+    process that wants to know what this one was computing for when it died, see durable.wasm.busy.
     """
 
-    def __init__(self, config: Config, *, on_registered: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_registered: Callable[[int], None] | None = None,
+        busy_cells: MutableSequence[int] | None = None,
+    ) -> None:
         if config.database_url is None:
             raise ConfigError("a worker needs a database: set database_url")
         self._config = config
@@ -62,6 +70,7 @@ class Worker:
         self._http = client_of(config)
         self._identity = this_process()
         self._on_registered = on_registered
+        self._busy_cells = busy_cells
         self._shift: Shift | None = None
         self._draining = False
         self._main: asyncio.Task[None] | None = None
@@ -96,14 +105,14 @@ class Worker:
             self._shift.drain()
         await self.wait_closed()
 
-    async def reclaim(self, worker_ids: Sequence[int]) -> None:
-        """Take back the tasks of workers that are known to be dead, now.
+    async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit] = ()) -> None:
+        """Take back the tasks of workers that are known to be dead, now; the culprits are what they were computing for.
 
         Raises JournalUnavailable or psycopg.Error when the database cannot do it now.
         """
         if self._shift is None:
             raise JournalUnavailable("the worker is not registered at the moment")
-        await self._shift.reclaim(worker_ids)
+        await self._shift.reclaim(worker_ids, culprits)
 
     async def wait_closed(self) -> None:
         """Return after a drain; raise if the worker failed for good."""
@@ -127,7 +136,10 @@ class Worker:
         linker = Linker(engine, world, host_functions(world))
         self._ticker = EpochTicker(engine, config.guest_cpu_slice)
         self._runner = Runner(
-            linker, self._ticker, GuestLimits(memory=config.guest_memory_limit, cpu=config.guest_cpu_limit)
+            linker,
+            self._ticker,
+            GuestLimits(memory=config.guest_memory_limit, cpu=config.guest_cpu_limit),
+            self._busy_cells,
         )
         self._programs = Programs(
             engine, world, ComponentCache(engine, config.cache_folder), LeaseStore(self._sessions.reader),

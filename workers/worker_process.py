@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, MutableSequence, Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -14,6 +14,7 @@ import psycopg
 from durable.config import Config
 from durable.errors import DurableError
 from durable.journal.faults import JournalUnavailable
+from durable.model import Culprit
 from workers.link import (
     Drain,
     Draining,
@@ -43,22 +44,24 @@ class WorkerLike(Protocol):
     def task_count(self) -> int: ...
     async def start(self) -> None: ...
     async def drain(self) -> None: ...
-    async def reclaim(self, worker_ids: Sequence[int]) -> None: ...
+    async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit] = ()) -> None: ...
     async def wait_closed(self) -> None: ...
 
 
 class MakeWorker(Protocol):
     """The class Worker, or what a test has in its place."""
 
-    def __call__(self, config: Config, *, on_registered: Callable[[int], None]) -> WorkerLike: ...
+    def __call__(
+        self, config: Config, *, on_registered: Callable[[int], None], busy_cells: MutableSequence[int]
+    ) -> WorkerLike: ...
 
 
-def run(config: Config, link: Link, make_worker: MakeWorker) -> int:
+def run(config: Config, link: Link, make_worker: MakeWorker, busy_cells: MutableSequence[int]) -> int:
     """Run a worker until it has drained, on request of the supervisor or by SIGTERM. Returns the exit status:
     0, or that of the DurableError that ended it; other exceptions are raised. When the supervisor is gone the
     process exits at once.
     """
-    process = _WorkerProcess(config, link, make_worker)
+    process = _WorkerProcess(config, link, make_worker, busy_cells)
     # Not asyncio.run: it would wait for the threads of the executor, and the process ends right after this
     # anyway.
     loop = asyncio.new_event_loop()
@@ -74,7 +77,7 @@ def run(config: Config, link: Link, make_worker: MakeWorker) -> int:
 
 
 class _WorkerProcess:
-    def __init__(self, config: Config, link: Link, make_worker: MakeWorker) -> None:
+    def __init__(self, config: Config, link: Link, make_worker: MakeWorker, busy_cells: MutableSequence[int]) -> None:
         self._config = config
         self._link = link
         self._is_registered = False
@@ -82,10 +85,11 @@ class _WorkerProcess:
         self._background: set[asyncio.Task[None]] = set()
         self._reclaims: set[asyncio.Task[None]] = set()
         self._make_worker = make_worker
+        self._busy_cells = busy_cells
 
     async def main(self) -> None:
         self._listen()
-        self._worker = self._make_worker(self._config, on_registered=self._registered)
+        self._worker = self._make_worker(self._config, on_registered=self._registered, busy_cells=self._busy_cells)
         if not await self._has_started():
             return
         self._link.send(Ready())
@@ -109,8 +113,8 @@ class _WorkerProcess:
         match message:
             case Drain():
                 self._want_drain()
-            case Reclaim(worker_ids):
-                self._keep(self._reclaim(worker_ids), self._reclaims)
+            case Reclaim(worker_ids, culprits):
+                self._keep(self._reclaim(worker_ids, culprits), self._reclaims)
 
     def _want_drain(self) -> None:
         if not self._drain_wanted.is_set():
@@ -152,13 +156,13 @@ class _WorkerProcess:
             if not self._link.is_clogged:
                 self._link.send(Progress(self._worker.task_count))
 
-    async def _reclaim(self, worker_ids: tuple[int, ...]) -> None:
+    async def _reclaim(self, worker_ids: tuple[int, ...], culprits: tuple[Culprit, ...]) -> None:
         """Until it works, or the rows have been without heartbeat for so long that every worker's sweep takes
         them. A worker that drains tries once: the supervisor asks another one as soon as this one is gone.
         """
         try:
             async with asyncio.timeout(self._config.heartbeat_timeout):
-                while not await self._could_reclaim(worker_ids):
+                while not await self._could_reclaim(worker_ids, culprits):
                     if self._drain_wanted.is_set():
                         return
                     await asyncio.sleep(RECLAIM_AGAIN)
@@ -170,9 +174,9 @@ class _WorkerProcess:
         if self._reclaims:
             await asyncio.wait(self._reclaims, timeout=RECLAIM_AGAIN)
 
-    async def _could_reclaim(self, worker_ids: tuple[int, ...]) -> bool:
+    async def _could_reclaim(self, worker_ids: tuple[int, ...], culprits: tuple[Culprit, ...]) -> bool:
         try:
-            await self._worker.reclaim(worker_ids)
+            await self._worker.reclaim(worker_ids, culprits)
         except (DurableError, JournalUnavailable, psycopg.Error) as error:
             logger.warning("cannot reclaim the tasks of workers %s yet: %s", list(worker_ids), error)
             return False

@@ -1,4 +1,4 @@
-"""`durable list`, `durable show` and `durable wait`."""
+"""`durable list`, `durable show`, `durable wait` and `durable resume`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ def wait(invocation: Invocation, task_id: int, timeout: float | None) -> None:
     """Wait until a task ends and print its state. The exit code is 1 when it failed."""
     click.echo(wait_for_end(invocation, task_id, timeout).state)
     invocation.client.wait(task_id, raise_on_failure=True)
+
+
+@click.command(cls=Command, epilog="durable resume 12")
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.pass_obj
+def resume(invocation: Invocation, task_id: int) -> None:
+    """Let a quarantined or paused task go on, from the top of its program and along its journal.
+
+    Deaths of workers that it was blamed for are forgotten. `durable show ID` says why a task was quarantined.
+    """
+    invocation.client.resume(task_id)
+    click.echo(f"task {task_id} is ready again")
 
 
 def _reason(invocation: Invocation, task_id: int) -> str:

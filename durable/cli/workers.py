@@ -11,7 +11,7 @@ from durable.cli.options import Command
 from durable.cli.output import print_rows, timestamp
 from durable.model import WorkerInfo
 
-COLUMNS = ["id", "host", "pid", "version", "started_at", "heartbeat_age", "alive", "active_tasks"]
+COLUMNS = ["id", "host", "pid", "version", "started_at", "heartbeat_age", "state", "active_tasks"]
 
 
 @click.command(cls=Command, epilog="durable workers\ndurable workers -o json")
@@ -19,7 +19,8 @@ COLUMNS = ["id", "host", "pid", "version", "started_at", "heartbeat_age", "alive
 def workers(invocation: Invocation) -> None:
     """Print the registered workers of all hosts: their processes, their last heartbeat, how many tasks they run.
 
-    A worker that is not alive has lost its tasks to others; it is listed until they have taken all of them.
+    A dead worker has lost its tasks to others; it is listed until they have taken all of them. One that drains hands
+    its tasks over and claims no more.
     """
     found = invocation.client.workers(heartbeat_timeout=invocation.config.heartbeat_timeout)
     rows = [_row(worker, invocation.output == "table") for worker in found]
@@ -35,6 +36,7 @@ def _row(worker: WorkerInfo, is_table: bool) -> dict[str, Any]:
         "started_at": timestamp(worker.started_at),
         "heartbeat_at": timestamp(worker.heartbeat_at),
         "heartbeat_age": f"{worker.heartbeat_age:.1f}s" if is_table else round(worker.heartbeat_age, 3),
+        "state": worker.state,
         "alive": worker.is_alive,
         "active_tasks": worker.active_tasks,
     }

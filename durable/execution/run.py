@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -51,6 +52,7 @@ class Run:
         self.inbox = Inbox(tail, reader)
         self.cursor = Cursor(task.events)
         self.transaction: Transaction | None = None
+        self.is_leaving = False  # its worker drains: the guest is dropped once its transaction has ended
         self.replayed = 0
         self.on_progress = on_progress
         self.database = database
@@ -107,7 +109,7 @@ class Run:
         self._check_event(label, value)
         index = self.cursor.record()
         self.tail.add_event(Event(index, label, value), log)
-        passing("event.added")
+        passing("event.added", self.task.name)
         self.on_progress()
         return index
 
@@ -151,6 +153,7 @@ class Run:
             # A statement failed and was not rolled back to a savepoint: nothing was written, and the result says so.
             self.append(label, value, log)
             await self.close()
+            self._leave_if_wanted()
             return
         self._check_event(label, value)
         held = await database.commit(label, value, log)
@@ -161,6 +164,12 @@ class Run:
             raise lost_lease()
         self.cursor.record()
         self.on_progress()
+        self._leave_if_wanted()
+
+    def _leave_if_wanted(self) -> None:
+        if self.is_leaving:
+            # At once, and not at the next wait: before that the guest could begin another effect.
+            raise asyncio.CancelledError
 
     async def close(self) -> None:
         """Leave the open transaction, if there is one; what it wrote and did not commit is rolled back."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from durable.errors import TaskEnded, UnknownProgram, UnknownTask
-from durable.model import Program, Task, TaskState, WorkerInfo
+from durable.errors import NotResumable, TaskEnded, UnknownProgram, UnknownTask
+from durable.model import FAILURE_LOG_INDEX, Program, Task, TaskState, WorkerInfo
 from durable.operations.data import notification_data, storable, task_data, task_name
 from durable.operations.programs import ProgramSource, program
 from durable.operations.steps import Operation, Statement
@@ -15,6 +15,8 @@ from durable.store import queries
 _TASK = queries.load("task")
 _NOTIFICATION = queries.load("notification")
 _WORKERS = queries.load("worker_list")
+
+RESUMABLE = (TaskState.QUARANTINED, TaskState.PAUSED)
 
 
 def launch(name: str, source: ProgramSource, data: object = None) -> Operation[int]:
@@ -48,6 +50,14 @@ def notify(task_id: int, event: str, data: object, limit: int) -> Operation[None
     state = _the_state(rows, task_id)
     if state.is_final:
         raise TaskEnded(f"task {task_id} is {state} and takes no more notifications")
+
+
+def resume(task_id: int) -> Operation[None]:
+    """Let a quarantined or paused task go on. Raises UnknownTask, NotResumable."""
+    rows = yield Statement(_TASK["resume"], {"task_id": known(task_id), "reason_index": FAILURE_LOG_INDEX})
+    state = _the_state(rows, task_id)
+    if state not in RESUMABLE:
+        raise NotResumable(f"task {task_id} is {state}: only a quarantined or paused task can be resumed")
 
 
 def get(task_id: int) -> Operation[Task]:

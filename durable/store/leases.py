@@ -9,13 +9,16 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
-from durable.model import ClaimedTask
+from durable.model import FAILURE_LOG_INDEX, ClaimedTask, Culprit
 from durable.store.queries import load
 from durable.store.session import Session
 
 _QUERIES = load("lease")
 _SWEEP = load("sweep")
 _JOURNAL = load("journal")
+
+#: A task that was computed for when its worker died, so many times in a row without progress, is quarantined.
+MAX_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class Suspect:
     pid: int
     pid_started: int
     expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What a reclaim brought: the number of tasks taken back, and which of them are quarantined.
+
+    `left` counts the dead workers that still have tasks: beyond the limit, or locked just now by a statement that their
+    process had sent before it died.
+    """
+
+    freed: int
+    quarantined: list[int]
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +113,27 @@ class LeaseStore:
         rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
         return [Suspect(*row) for row in rows]
 
-    async def reclaim(
-        self, known_dead: Sequence[int], presumed_dead: Sequence[int], timeout: float, limit: int
-    ) -> tuple[int, int]:
-        """Free up to `limit` tasks of dead workers and forget the workers that have none left.
+    async def announce_drain(self, worker_id: int) -> None:
+        await self._execute(_QUERIES["announce_drain"], {"worker": worker_id})
 
-        The number of tasks freed, and of dead workers that still have some: beyond the limit, or locked just now by a
-        statement that their process had sent before it died.
-        """
-        suspects = {"known_dead": list(known_dead), "presumed_dead": list(presumed_dead)}
+    async def reclaim(
+        self, known_dead: Sequence[int], presumed_dead: Sequence[int], culprits: Sequence[Culprit], timeout: float,
+        limit: int,
+    ) -> Reclaimed:  # fmt: skip
+        """Free up to `limit` tasks of dead workers and forget the workers that have none left."""
+        parameters = {
+            "known_dead": list(known_dead), "presumed_dead": list(presumed_dead), "timeout": timeout, "limit": limit,
+            "culprit_task": [culprit.task_id for culprit in culprits],
+            "culprit_lease": [culprit.lease for culprit in culprits],
+            "culprit_cause": [culprit.cause for culprit in culprits],
+            "max_deaths": MAX_DEATHS, "reason_index": FAILURE_LOG_INDEX,
+        }  # fmt: skip
         async with self._session.use() as connection, connection.transaction():
-            cursor = await connection.execute(_QUERIES["reclaim"], {**suspects, "timeout": timeout, "limit": limit})
-            ((freed, dead),) = await cursor.fetchall()
+            cursor = await connection.execute(_QUERIES["reclaim"], parameters)
+            ((freed, quarantined, dead),) = await cursor.fetchall()
             cursor = await connection.execute(_QUERIES["forget_dead_workers"], {"dead": dead})
             ((left,),) = await cursor.fetchall()
-        return int(freed), int(left)
+        return Reclaimed(int(freed), quarantined, int(left))
 
     async def wake_waiting(self, task_ids: Sequence[int]) -> None:
         await self._execute(_JOURNAL["wake_waiting"], {"tasks": list(task_ids)})

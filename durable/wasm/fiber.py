@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable.wasm import ffi
+from durable.wasm.busy import Busy, nobody_looks
 from durable.wasm.codec import Lower
 from durable.wasm.engine import EpochTicker
 from durable.wasm.resources import Resources
@@ -43,16 +44,19 @@ class GuestLimits:
 class Fiber:
     """A guest in its own store. Use `run` once; the guest is gone when it returns or raises.
 
-    `guest` is handed to every host function that the guest calls.
+    `guest` is handed to every host function that the guest calls. `busy` is marked while something is computed for it.
     """
 
     __slots__ = (
-        "_awaited", "_cpu_used", "_engine", "_flag", "_limits", "_linker", "_lower", "_results", "_ticker",
+        "_awaited", "_busy", "_cpu_used", "_engine", "_flag", "_limits", "_linker", "_lower", "_results", "_ticker",
         "context", "done_flag", "failure", "guest", "resources",
     )  # fmt: skip
 
-    def __init__(self, linker: Linker, ticker: EpochTicker, guest: Any, limits: GuestLimits) -> None:
+    def __init__(
+        self, linker: Linker, ticker: EpochTicker, guest: Any, limits: GuestLimits, busy: Busy | None = None
+    ) -> None:
         self.guest = guest
+        self._busy = busy or Busy(nobody_looks(), 0, 0)
         self.failure: BaseException | None = None
         self._linker = linker
         self._ticker = ticker
@@ -117,7 +121,9 @@ class Fiber:
     async def _drive(self, start: Callable[[int], int]) -> None:
         """Poll a call until it is over, doing on the event loop what its host functions asked for."""
         error = ctypes.c_void_p()
+        self._busy.begin()
         future = start(ctypes.addressof(error))
+        self._busy.end()
         try:
             while not self._poll(future):
                 if self._awaited is None:
@@ -133,7 +139,9 @@ class Fiber:
 
     def _poll(self, future: int) -> bool:
         started = _cpu_time()
+        self._busy.begin()
         over = bool(ffi.future_poll(future))
+        self._busy.end()
         self._cpu_used += _cpu_time() - started
         return over
 
@@ -148,7 +156,9 @@ class Fiber:
         assert awaited is not None
         answer = await awaited
         if self._lower is not None:
+            self._busy.begin()
             self._lower(self.resources, self._results, answer)
+            self._busy.end()
         self._flag[0] = b"\1"
 
     def _discard_awaited(self) -> None:

@@ -236,10 +236,10 @@ def test_workers_are_printed_as_a_table_or_as_json(durable: Durable, worker: Wor
     durable.environ["DURABLE_HEARTBEAT_INTERVAL"] = "5s"
 
     table = [line.split() for line in durable("workers").out.splitlines()]
-    assert table[0] == ["id", "host", "pid", "version", "started_at", "heartbeat_age", "alive", "active_tasks"]
+    assert table[0] == ["id", "host", "pid", "version", "started_at", "heartbeat_age", "state", "active_tasks"]
     assert [row[:4] + row[6:] for row in table[1:]] == [
-        [str(first), "here", "7", "0", "false", "0"],
-        [str(second), "here", "7", "0", "true", "1"],
+        [str(first), "here", "7", "0", "dead", "0"],
+        [str(second), "here", "7", "0", "running", "1"],
     ]
     assert [float(row[5].removesuffix("s")) >= 21 for row in table[1:]] == [True, False]
 
@@ -253,6 +253,27 @@ def test_workers_are_printed_as_a_table_or_as_json(durable: Durable, worker: Wor
         (second, 7, True, 1),
     ]
     assert 21 <= rows[0]["heartbeat_age"] < 60
+
+
+def test_a_worker_that_drains_says_so(durable: Durable, worker: Worker, sql: Sql) -> None:
+    sql.execute("UPDATE durable.worker SET draining = true WHERE id = %s", [worker.register()])
+    assert [row["state"] for row in json.loads(durable("workers", "-o", "json").out)] == ["draining"]
+
+
+def test_resume_is_for_quarantined_and_paused_tasks_alone(durable: Durable, worker: Worker, sql: Sql) -> None:
+    for state in ("quarantined", "paused"):
+        task_id = worker.task(state)
+        worker.print(task_id, FAILURE_LOG_INDEX, "it broke")
+        assert durable("resume", task_id).out == f"task {task_id} is ready again\n"
+        assert json.loads(durable("show", task_id, "-o", "json").out)["state"] == "ready"
+        assert durable("logs", task_id).out == ""
+    for state in ("ready", "active", "suspended", "complete", "failed", "cancelled"):
+        task_id = worker.task(state)
+        done = durable("resume", task_id)
+        assert done.code == 1
+        assert done.err == f"error: task {task_id} is {state}: only a quarantined or paused task can be resumed\n"
+        assert json.loads(durable("show", task_id, "-o", "json").out)["state"] == state
+    assert durable("resume", 999).err == "error: no task with id 999\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(durable: Durable, worker: Worker) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.engine.database import Database
 from tests.engine.service import Service, running_service
+from tests.net.conftest import Serve
+from tests.net.servers import serving
 
 
 class StartService(Protocol):
@@ -38,3 +40,9 @@ def start_service(database: Database, cache_folder: Path, tmp_path: Path) -> Ite
 def service(start_service: Callable[[], Service]) -> Service:
     """Two workers with the default settings."""
     return start_service()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as servers:
+        yield lambda behave, context=None, host="127.0.0.1": servers.enter_context(serving(behave, context, host))

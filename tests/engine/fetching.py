@@ -6,6 +6,9 @@ from pathlib import Path
 
 import wasmtime
 
+#: Settings of a service whose workflows may reach servers of this host.
+LOOPBACK = {"egress_allow": "127.0.0.1"}
+
 #: In the memory of the guest: offset and text.
 _METHOD, _LABEL, _DONE = (0, "POST"), (16, "old"), (32, "true")
 _NAME, _VALUE, _BODY = (48, "x-own"), (64, "1"), (80, "body")

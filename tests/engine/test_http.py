@@ -8,26 +8,17 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
-from tests.engine.fetching import fetching
+from tests.engine.fetching import LOOPBACK, fetching
 from tests.net.conftest import Serve
-from tests.net.servers import Behaviour, Received, response, saying, serving
+from tests.net.servers import after, response, saying
 
 LABELS = ["get", "wasi:io/streams.output-stream.write"]
-LOOPBACK = {"egress_allow": "127.0.0.1"}
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with ExitStack() as servers:
-        yield lambda behave, context=None, host="127.0.0.1": servers.enter_context(serving(behave, context, host))
 
 
 def fetched(database: Database, url: str, *, timeout: float = 30.0) -> str:
@@ -36,15 +27,6 @@ def fetched(database: Database, url: str, *, timeout: float = 30.0) -> str:
     assert database.wait_for_end(task, timeout) == "complete", database.failure(task)
     assert database.labels(task) == LABELS
     return database.log(task).strip()
-
-
-def after(seconds: float, answer: bytes) -> Behaviour:
-    def behave(request: Received, connection: socket.socket) -> bool:
-        time.sleep(seconds)
-        connection.sendall(answer)
-        return True
-
-    return behave
 
 
 def test_a_workflow_gets_its_response(database: Database, start_service: StartService, serve: Serve) -> None:
@@ -173,21 +155,6 @@ def test_a_worker_that_is_killed_during_a_request_leaves_it_to_the_next(
     assert database.log(task) == "200, 5 bytes\n"
     assert len(server.requests) == 2
     database.assert_dense(task)
-
-
-def test_a_drain_does_not_wait_for_a_request(database: Database, start_service: StartService, serve: Serve) -> None:
-    server = serve(after(20.0, response(b"hello")))
-    service = start_service(workers=1, **LOOPBACK)
-    task = database.launch("use-http", {"url": server.url()})
-    wait_until(lambda: server.requests, "the request")
-    started = time.monotonic()
-    assert service.terminate() == 0
-    assert time.monotonic() - started < 10
-    assert (database.state(task), database.events(task)) == ("ready", [])
-    server.behave = saying(response(b"quick"))
-    service.start()
-    assert database.wait_for_end(task) == "complete"
-    assert database.log(task) == "200, 5 bytes\n"
 
 
 def test_a_stopped_worker_neither_sends_nor_records_once_its_task_went_on_elsewhere(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -149,3 +150,12 @@ def serving(behave: Behaviour, context: ssl.SSLContext | None = None, host: str 
         yield server
     finally:
         server.stop()
+
+
+def after(seconds: float, answer: bytes) -> Behaviour:
+    def behave(request: Received, connection: socket.socket) -> bool:
+        time.sleep(seconds)
+        connection.sendall(answer)
+        return True
+
+    return behave

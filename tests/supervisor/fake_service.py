@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
 from pathlib import Path
 
 from durable.config import Config
 from durable.errors import ConfigError, DatabaseUnavailable
+from durable.model import Culprit
+from durable.wasm.busy import Busy
 from workers import link, spawn, worker_process
 from workers.restart_policy import RestartLimits
 from workers.supervisor import supervise
@@ -28,9 +30,12 @@ class FakeWorker:
 
     task_count = 0
 
-    def __init__(self, folder: Path, config: Config, *, on_registered: Callable[[int], None]) -> None:
+    def __init__(
+        self, folder: Path, config: Config, *, on_registered: Callable[[int], None], busy_cells: MutableSequence[int]
+    ) -> None:
         self._folder = folder
         self._on_registered = on_registered
+        self._busy_cells = busy_cells
         self._closed = asyncio.Event()
 
     async def start(self) -> None:
@@ -39,6 +44,7 @@ class FakeWorker:
         await self._hang_as_told("boot-hangs")
         self._on_registered(os.getpid())
         self._fail_as_told("boot-registered")
+        self._compute_as_told()
         if self._is_told("garbage"):
             link.encode = lambda message: b"garbage\n"
 
@@ -48,11 +54,13 @@ class FakeWorker:
         self._fail_as_told("drain-fails")
         self._closed.set()
 
-    async def reclaim(self, worker_ids: Sequence[int]) -> None:
+    async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit] = ()) -> None:
         self._note("asked", list(worker_ids))
         self._fail_as_told("reclaim-fails")
         await self._hang_as_told("reclaim-hangs")
         self._note("reclaimed", list(worker_ids))
+        for culprit in culprits:
+            self._note(f"blamed: {culprit.cause}", [culprit.task_id, culprit.lease])
 
     async def wait_closed(self) -> None:
         self._note("ready")
@@ -62,6 +70,11 @@ class FakeWorker:
         line = json.dumps({"pid": os.getpid(), "name": event, "worker_ids": worker_ids})
         with open(self._folder / "events", "a") as file:
             file.write(line + "\n")
+
+    def _compute_as_told(self) -> None:
+        if self._is_told("computing"):
+            task_id, lease = (self._folder / "computing").read_text().split()
+            Busy(self._busy_cells, int(task_id), int(lease)).begin()
 
     def _is_told(self, name: str) -> bool:
         return (self._folder / name).exists()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from durable.model import Culprit
+from workers.link import Reclaim
 from workers.orphans import ANSWER_WITHIN, BATCH, CAPACITY, Orphans
 
 
 def test_the_rows_given_to_one_worker_are_offered_to_nobody_else() -> None:
     orphans = Orphans()
     orphans.add([7, 8])
-    assert orphans.ask(pid=1, now=0.0) == (7, 8)
+    assert orphans.ask(pid=1, now=0.0) == Reclaim((7, 8))
     assert orphans.waiting == ()
 
 
@@ -56,7 +58,7 @@ def test_a_late_answer_counts_too() -> None:
 def test_a_message_names_a_batch_at_most() -> None:
     orphans = Orphans()
     orphans.add(range(BATCH + 1))
-    assert orphans.ask(pid=1, now=0.0) == tuple(range(BATCH))
+    assert orphans.ask(pid=1, now=0.0) == Reclaim(tuple(range(BATCH)))
     assert orphans.waiting == (BATCH,)
 
 
@@ -66,3 +68,19 @@ def test_of_too_many_the_oldest_are_left_to_the_sweep() -> None:
     assert len(orphans.waiting) == CAPACITY
     orphans.add([CAPACITY])
     assert orphans.waiting == tuple(range(1, CAPACITY + 1))
+
+
+def test_a_culprit_is_named_once_whatever_the_number_of_rows_of_its_process() -> None:
+    culprit = Culprit(task_id=3, lease=1, cause="was killed by signal SIGSEGV")
+    orphans = Orphans()
+    orphans.add([7, 8], (culprit,))
+    assert orphans.ask(pid=1, now=0.0) == Reclaim((7, 8), (culprit,))
+
+
+def test_a_culprit_is_named_again_to_whoever_is_asked_next() -> None:
+    culprit = Culprit(task_id=3, lease=1, cause="was killed by signal SIGSEGV")
+    orphans = Orphans()
+    orphans.add([7], (culprit,))
+    orphans.ask(pid=1, now=0.0)
+    orphans.died(1)
+    assert orphans.ask(pid=2, now=0.0) == Reclaim((7,), (culprit,))

@@ -96,3 +96,20 @@ def test_a_draining_worker_still_takes_back_what_another_left(start: Start) -> N
     service.untell("drain-hangs")
     assert service.exit_status() == 1
     assert service.pids("reclaimed") == [other]
+
+
+def test_the_task_that_a_dead_worker_was_computing_for_is_named(start: Start) -> None:
+    service = start(2, tell={"computing": "31 4"})
+    victim, _ = service.wait_ready(2)
+    os.kill(victim, signal.SIGKILL)
+    service.wait_until(lambda: service.events("blamed: was killed by signal SIGKILL"))
+    [blamed] = service.events("blamed: was killed by signal SIGKILL")
+    assert blamed.worker_ids == [31, 4]
+
+
+def test_no_task_is_named_when_the_worker_was_idle(start: Start) -> None:
+    service = start(2)
+    victim, _ = service.wait_ready(2)
+    os.kill(victim, signal.SIGKILL)
+    service.wait_until(lambda: service.reclaimed() == {victim})
+    assert not [event for event in service.events() if event.name.startswith("blamed")]

@@ -10,6 +10,10 @@ VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(version)s) RETURNING id,
 UPDATE durable.worker SET heartbeat_at = durable.now() WHERE id = %(worker)s
 RETURNING extract(epoch FROM durable.now())::float8;
 
+-- name: announce_drain
+-- For people: this worker claims no more.
+UPDATE durable.worker SET draining = true WHERE id = %(worker)s;
+
 -- name: unregister_worker
 -- After a drain: it has no tasks any more. If it has, against expectation, its row stays, so that the end of its
 -- heartbeat frees them; without the row nobody would ever find them.
@@ -64,6 +68,8 @@ WHERE id <> %(worker)s
 -- Take the tasks of dead workers back, a bounded batch at a time, and delete a worker once it has none left. A task
 -- whose row is locked just now is left for the next time. The heartbeat is looked at again, under the lock: a worker
 -- that was presumed dead because of its heartbeat may have come back.
+-- A culprit is a task, by id and lease, that the worker was computing for when it died. One that brings this about for
+-- the last time it may, with no event more in its journal than the first time, is quarantined.
 WITH dead AS MATERIALIZED (
     SELECT id FROM durable.worker
     WHERE id = ANY (%(known_dead)s::bigint[])
@@ -71,14 +77,35 @@ WITH dead AS MATERIALIZED (
            AND heartbeat_at < durable.now() - make_interval(secs => %(timeout)s))
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), orphan AS MATERIALIZED (
-    SELECT t.id FROM durable.task AS t JOIN dead ON t.running_on = dead.id
+    SELECT t.id, t.lease FROM durable.task AS t JOIN dead ON t.running_on = dead.id
     WHERE t.state = 'active'
     ORDER BY t.id LIMIT %(limit)s FOR NO KEY UPDATE OF t SKIP LOCKED
+), culprit AS MATERIALIZED (
+    SELECT t.id, s.cause, length.events,
+           CASE WHEN length.events > t.deaths_at THEN 1 ELSE t.deaths + 1 END AS deaths
+    FROM unnest(%(culprit_task)s::bigint[], %(culprit_lease)s::bigint[], %(culprit_cause)s::text[])
+        AS s (id, lease, cause)
+    JOIN orphan USING (id, lease) JOIN durable.task AS t USING (id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(e.index) + 1, 0) AS events FROM durable.event AS e WHERE e.task_id = t.id
+    ) AS length
 ), freed AS (
-    UPDATE durable.task AS t SET state = 'ready', running_on = NULL FROM orphan WHERE t.id = orphan.id
-    RETURNING t.id
+    UPDATE durable.task AS t SET running_on = NULL,
+        state = CASE WHEN c.deaths >= %(max_deaths)s::int THEN 'quarantined' ELSE 'ready' END::durable.task_state,
+        deaths = coalesce(c.deaths, t.deaths), deaths_at = coalesce(c.events, t.deaths_at)
+    FROM orphan LEFT JOIN culprit AS c USING (id) WHERE t.id = orphan.id
+    RETURNING t.id, t.state
+), told AS (
+    INSERT INTO durable.log (task_id, index, message)
+    SELECT c.id, %(reason_index)s, format(
+        'the worker died %%s times in a row while it ran this task, without progress since event %%s; the last one %%s',
+        c.deaths, c.events, c.cause)
+    FROM culprit AS c JOIN freed USING (id) WHERE freed.state = 'quarantined'
+    ON CONFLICT (task_id, index) DO UPDATE SET message = excluded.message
 )
-SELECT (SELECT count(*) FROM freed) AS reclaimed, (SELECT coalesce(array_agg(id), '{}') FROM dead) AS dead;
+SELECT (SELECT count(*) FROM freed) AS reclaimed,
+       (SELECT coalesce(array_agg(id), '{}') FROM freed WHERE state = 'quarantined') AS quarantined,
+       (SELECT coalesce(array_agg(id), '{}') FROM dead) AS dead;
 
 -- name: forget_dead_workers
 -- A dead worker's row goes once it has no task left. Tells how many are left.

@@ -38,3 +38,17 @@ LIMIT %(limit)s::bigint;
 -- name: state
 -- All that a wait needs to know; it is asked once per poll, so it reads one small row.
 SELECT state::text FROM durable.task WHERE id = %(task_id)s::bigint;
+
+-- name: resume
+-- A task that was put aside gets another chance, with a clean record; the log row that said why goes. One row that tells
+-- the state it was in; whether something was done follows from that. No row: no such task.
+WITH found AS MATERIALIZED (
+    SELECT id, state FROM durable.task WHERE id = %(task_id)s::bigint FOR NO KEY UPDATE
+), resumed AS (
+    UPDATE durable.task AS t SET state = 'ready', deaths = 0, deaths_at = 0, completed_at = NULL, wakeup_at = NULL
+    FROM found WHERE t.id = found.id AND found.state IN ('quarantined', 'paused')
+    RETURNING t.id
+), forgotten AS (
+    DELETE FROM durable.log AS l USING resumed WHERE l.task_id = resumed.id AND l.index >= %(reason_index)s::integer
+)
+SELECT state::text FROM found;

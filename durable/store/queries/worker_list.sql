@@ -7,7 +7,8 @@
 SELECT id, host, pid, version, started_at, heartbeat_at,
        extract(epoch FROM durable.now() - heartbeat_at)::float8,
        heartbeat_at > durable.now() - make_interval(secs => %(heartbeat_timeout)s::float8),
-       (SELECT count(*) FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active')
+       (SELECT count(*) FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active'),
+       draining
 FROM durable.worker AS w ORDER BY id;
 
 -- name: count_alive

@@ -1,0 +1,2 @@
+ALTER TABLE durable.worker DROP COLUMN draining;
+ALTER TABLE durable.task DROP COLUMN deaths, DROP COLUMN deaths_at;
