@@ -21,7 +21,8 @@ GRANT EXECUTE ON FUNCTION durable.guest_begin, durable.guest_record TO durable_w
 -- by file stores its program.
 GRANT SELECT ON durable.task, durable.wasm, durable.event, durable.log, durable.notification, durable.migration
     TO durable_client;
-GRANT SELECT (id, started_at, heartbeat_at, host, boot, pid, pid_started, version) ON durable.worker TO durable_client;
+GRANT SELECT (id, started_at, heartbeat_at, host, boot, pid, pid_started, version, draining)
+    ON durable.worker TO durable_client;
 GRANT INSERT ON durable.task, durable.wasm, durable.notification TO durable_client;
 GRANT UPDATE (state, wakeup_at) ON durable.task TO durable_client;
 GRANT UPDATE (last_used, name) ON durable.wasm TO durable_client;
