@@ -149,7 +149,10 @@ class Run:
         transaction = self.transaction
         assert transaction is not None
         label, log, database = transaction.label, str(transaction.log), transaction.database
-        if database is None or database.sql.has_failed:
+        if database is None:
+            self.end_transaction_without_database(value)
+            return
+        if database.sql.has_failed:
             # A statement failed and was not rolled back to a savepoint: nothing was written, and the result says so.
             self.append(label, value, log)
             await self.close()
@@ -164,6 +167,14 @@ class Run:
             raise lost_lease()
         self.cursor.record()
         self.on_progress()
+        self._leave_if_wanted()
+
+    def end_transaction_without_database(self, value: str) -> None:
+        """Close a transaction that has sent no SQL and record its result (JSON text)."""
+        transaction = self.transaction
+        assert transaction is not None and transaction.database is None
+        self.append(transaction.label, value, str(transaction.log))
+        self.transaction = None
         self._leave_if_wanted()
 
     def _leave_if_wanted(self) -> None:

@@ -12,6 +12,9 @@ from durable.journal.json_text import check_json
 from durable.store.guest_sql import QueryFailed, TransactionLost
 from durable.wasm.traps import GuestTrap
 
+#: Levels of JSON that any stack has room for.
+_SHALLOW = 50
+
 
 def task_id(run: Run) -> int:
     return run.task.id
@@ -50,21 +53,37 @@ def _enter(run: Run, label: str, is_db: bool) -> str | None:
     return value
 
 
-async def transaction_exit(run: Run, data: str) -> None:
-    """Record the result of the open transaction. A coroutine, because JSON is parsed recursively."""
+def transaction_exit(run: Run, data: str) -> Coroutine[Any, Any, None] | None:
+    """Record the result of the open transaction: at once when nothing has to be waited for.
+
+    JSON is parsed recursively, and a callback runs on the guest's small stack: what may be nested deep is left to the
+    coroutine.
+    """
     transaction = run.transaction
     if transaction is None:
         raise GuestTrap("transaction-exit was called but no transaction is open")
-    try:
-        check_json(data)
-    except ValueError as error:
-        raise GuestTrap(f"the result of transaction {transaction.label!r} is not valid JSON: {error}") from None
+    if transaction.database is not None or data.count("[") + data.count("{") > _SHALLOW:
+        return _exit_later(run, transaction, data)
+    _check_result(transaction, data)
+    run.end_transaction_without_database(data)
+    return None
+
+
+async def _exit_later(run: Run, transaction: Transaction, data: str) -> None:
+    _check_result(transaction, data)
     try:
         await run.end_transaction(data)
     except TransactionLost as error:
         raise GuestTrap(f"transaction {transaction.label!r}: {error}") from None
     except QueryFailed as error:
         raise GuestTrap(f"the commit of transaction {transaction.label!r} was refused: {error}") from None
+
+
+def _check_result(transaction: Transaction, data: str) -> None:
+    try:
+        check_json(data)
+    except ValueError as error:
+        raise GuestTrap(f"the result of transaction {transaction.label!r} is not valid JSON: {error}") from None
 
 
 FUNCTIONS = {
