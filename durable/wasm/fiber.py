@@ -156,8 +156,8 @@ class Fiber:
         return over
 
     def _check_cpu(self) -> None:
-        # Asking for the CPU time takes two system calls a poll, which would be a tenth of a whole workflow. A guest that
-        # no tick has cut short since its last event has used none worth counting.
+        # Asking for the CPU time takes two system calls a poll, which would be a tenth of a whole workflow. A guest
+        # that no tick has cut short since its last event has used none worth counting.
         self._computes = True
         if self._cpu_used > self._limits.cpu:
             raise GuestLimit(
