@@ -155,6 +155,20 @@ class Client:
         """
         return self._driver.stream(reading.follow_logs(task_id))
 
+    def cancel(self, task_id: int, *, connection: Connection[Any] | None = None) -> None:
+        """End a task wherever it is: it commits nothing from then on, and its state is `cancelled`.
+
+        Raises UnknownTask, and TaskEnded when it has ended before.
+        """
+        self._driver.run(tasks.cancel(task_id), connection)
+
+    def pause(self, task_id: int, *, connection: Connection[Any] | None = None) -> None:
+        """Stop a task where it stands, until `resume`: it commits nothing from then on. Deadlines go on.
+
+        Raises UnknownTask, and TaskEnded when it has ended or is quarantined.
+        """
+        self._driver.run(tasks.pause(task_id), connection)
+
     def resume(self, task_id: int, *, connection: Connection[Any] | None = None) -> None:
         """Let a quarantined or paused task go on: it is run again from the top, replaying its journal.
 
@@ -276,6 +290,14 @@ class AsyncClient:
     def follow_logs(self, task_id: int) -> AsyncIterator[LogLine]:
         """See `Client.follow_logs`."""
         return self._driver.stream(reading.follow_logs(task_id))
+
+    async def cancel(self, task_id: int, *, connection: AsyncConnection[Any] | None = None) -> None:
+        """See `Client.cancel`."""
+        await self._driver.run(tasks.cancel(task_id), connection)
+
+    async def pause(self, task_id: int, *, connection: AsyncConnection[Any] | None = None) -> None:
+        """See `Client.pause`."""
+        await self._driver.run(tasks.pause(task_id), connection)
 
     async def resume(self, task_id: int, *, connection: AsyncConnection[Any] | None = None) -> None:
         """See `Client.resume`."""

@@ -30,7 +30,7 @@ class UnknownProgram(DurableError):
 
 
 class TaskEnded(DurableError):
-    """The task is in a final state and takes no more notifications."""
+    """The task is in a final state: it takes no more notifications, and cannot be paused or cancelled."""
 
 
 class NotResumable(DurableError):

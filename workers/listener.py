@@ -14,12 +14,13 @@ _RECONNECT_AFTER = 1.0
 
 
 class Listener:
-    """Runs as one asyncio task. `on_task` is called when tasks may be ready, `on_notification` with a task's id.
+    """Runs as one asyncio task. `on_task` is called with a task's id when it may be ready, or anybody's no more;
+    `on_notification` with the id of its receiver.
 
-    After a new connection both kinds of hint may have been missed, so `on_task` is called then, too.
+    After a new connection both kinds of hint may have been missed, so `on_task` is called then, too, with None.
     """
 
-    def __init__(self, url: str, on_task: Callable[[], None], on_notification: Callable[[int], None]) -> None:
+    def __init__(self, url: str, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]) -> None:
         self._url = url
         self._on_task = on_task
         self._on_notification = on_notification
@@ -40,15 +41,15 @@ class Listener:
         async with connection:
             await connection.execute('LISTEN "durable:task"')
             await connection.execute('LISTEN "durable:notification"')
-            self._on_task()
+            self._on_task(None)
             async for notify in connection.notifies():
                 self._pass_on(notify.channel, notify.payload)
 
     def _pass_on(self, channel: str, payload: str) -> None:
-        if channel == "durable:task":
-            self._on_task()
-            return
         try:
-            self._on_notification(int(json.loads(payload)["task_id"]))
+            if channel == "durable:task":
+                self._on_task(int(json.loads(payload)["id"]))
+            else:
+                self._on_notification(int(json.loads(payload)["task_id"]))
         except (ValueError, KeyError, TypeError):
             _log.debug("ignored a hint that is none: %.100s", payload)

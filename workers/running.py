@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from durable.config import Config
 from durable.errors import InvalidComponent
@@ -44,20 +44,26 @@ class RunningTasks:
         self._on_free = on_free
         self._database = database
         self._http = http
-        self._runs: dict[int, Run] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._runs: dict[int, Run] = {}  # the newest of each task: one whose lease is over may still be on its way out
+        self._tasks: dict[Run, asyncio.Task[None]] = {}
+        self._are_abandoned = False
         self.put_back: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def __contains__(self, task_id: int) -> bool:
+        return task_id in self._runs
+
     def start(self, task: ClaimedTask) -> None:
         tail = Tail(task.id, task.lease, self._writer)
         run = Run(task, self._config, tail, self._clock, self._reader, database=self._database, http=self._http)
+        if (former := self._runs.get(task.id)) is not None:
+            former.tail.break_off(lost_lease())
         self._runs[task.id] = run
         running = asyncio.create_task(self._run(run), name=f"task {task.id}")
         tail.on_broken = running.cancel
-        self._tasks[task.id] = running
+        self._tasks[run] = running
 
     def hint(self, task_id: int) -> None:
         """A notification for a task arrived, which may or may not run here."""
@@ -67,16 +73,30 @@ class RunningTasks:
 
     def waiting(self) -> list[int]:
         """Ids of the tasks that wait for a notification in memory."""
-        return [task_id for task_id, run in self._runs.items() if run.inbox.waiting]
+        return [run.task.id for run in self._tasks if run.inbox.waiting]
+
+    def leases(self, task_ids: Iterable[int] | None = None) -> list[tuple[int, int]]:
+        """(task, lease) of these tasks, or of all, as far as they run here and have nothing unwritten.
+
+        The others find out by themselves, when it is written.
+        """
+        runs = list(self._tasks) if task_ids is None else [self._runs[id] for id in task_ids if id in self._runs]
+        return [(run.task.id, run.task.lease) for run in runs if run.tail.is_durable]
+
+    def drop(self, leases: Iterable[tuple[int, int]]) -> None:
+        """These leases are over: drop the guests, unless something was written for them just now."""
+        for task_id, lease in leases:
+            run = self._runs.get(task_id)
+            if run is not None and run.task.lease == lease and run.tail.is_durable:
+                run.tail.break_off(lost_lease())
 
     async def stop_between_steps(self) -> None:
         """Drop the guests that have no transaction open where they stand, and write their tails; they are then in
         `put_back`. The others follow by themselves, each once its transaction has ended.
         """
-        between = [task_id for task_id, run in self._runs.items() if run.transaction is None]
-        for run in self._runs.values():
+        for run in self._tasks:
             run.is_leaving = True
-        await _cancel_all([self._tasks[task_id] for task_id in between])
+        await _cancel_all([running for run, running in self._tasks.items() if run.transaction is None])
 
     async def stop(self, grace: float) -> None:
         """Wait so many seconds for open transactions, then drop whoever is left."""
@@ -86,7 +106,8 @@ class RunningTasks:
 
     async def abandon(self) -> None:
         """The leases are over: drop all guests and write nothing."""
-        for run in self._runs.values():
+        self._are_abandoned = True
+        for run in list(self._tasks):
             run.tail.break_off(lost_lease())
         await _cancel_all(list(self._tasks.values()))
         self.put_back.clear()
@@ -95,7 +116,7 @@ class RunningTasks:
         try:
             await self._run_to_end(run)
         except Fenced:
-            _log.warning("task %s is another worker's now; dropped it", run.task.id, extra={"task_id": run.task.id})
+            self._tell_lost(run)
         except JournalUnavailable as error:
             _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
             self._put_back(run)
@@ -106,7 +127,9 @@ class RunningTasks:
             _log.exception("task %s met an error of the host; it is put back", run.task.id)
             self._put_back(run)
         finally:
-            del self._runs[run.task.id], self._tasks[run.task.id]
+            del self._tasks[run]
+            if self._runs.get(run.task.id) is run:
+                del self._runs[run.task.id]
             self._on_free()
 
     async def _run_to_end(self, run: Run) -> None:
@@ -138,6 +161,7 @@ class RunningTasks:
         try:
             await run.tail.durable()
         except Fenced:
+            self._tell_lost(run)
             return
         except Unstorable as error:
             await self._fail(run, str(error))
@@ -145,6 +169,10 @@ class RunningTasks:
         except JournalUnavailable as error:
             _log.info("task %s is put back without its last events: %s", run.task.id, error)
         self._put_back(run)
+
+    def _tell_lost(self, run: Run) -> None:
+        if not self._are_abandoned:  # that is said once for all of them
+            _log.info("task %s is not this worker's any more; dropped it", run.task.id, extra={"task_id": run.task.id})
 
     def _put_back(self, run: Run) -> None:
         self.put_back.append((run.task.id, run.task.lease))

@@ -66,8 +66,10 @@ class Shift:
         self._claims = ClaimLoop(config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start)
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
-        self._listener = Listener(sessions.url, self._claims.hint, self._notified)
+        self._listener = Listener(sessions.url, self._task_changed, self._notified)
         self._maybe_waiting: set[int] = set()
+        self._maybe_lost: set[int] = set()
+        self._leases_checked = time.monotonic()
         self._draining = asyncio.Event()
         self._drained = False
 
@@ -130,6 +132,24 @@ class Shift:
             hinted, self._maybe_waiting = self._maybe_waiting, set()
             if hinted:
                 await self._leases.wake_waiting(list(hinted))
+            await self._drop_lost()
+
+    async def _drop_lost(self) -> None:
+        """Guests whose tasks were cancelled, paused or taken over go on in vain. Now and then without a hint, too."""
+        hinted, self._maybe_lost = self._maybe_lost, set()
+        now = time.monotonic()
+        if now - self._leases_checked >= self._config.heartbeat_interval:
+            self._leases_checked = now
+            leases = self.running.leases()
+        else:
+            leases = self.running.leases(hinted)
+        if leases:
+            self.running.drop(await self._leases.lost(self.worker_id, leases))
+
+    def _task_changed(self, task_id: int | None) -> None:
+        self._claims.hint()
+        if task_id is not None and task_id in self.running:
+            self._maybe_lost.add(task_id)
 
     def _notified(self, task_id: int) -> None:
         self.running.hint(task_id)

@@ -14,7 +14,7 @@ from durable.cli.options import Group
 from durable.cli.program import program
 from durable.cli.reading import events, logs
 from durable.cli.supervise import supervise
-from durable.cli.tasks import list_tasks, resume, show, wait
+from durable.cli.tasks import cancel, list_tasks, pause, resume, show, wait
 from durable.cli.version import print_version, version
 from durable.cli.workers import workers
 
@@ -45,6 +45,8 @@ for command in (
     list_tasks,
     show,
     wait,
+    cancel,
+    pause,
     resume,
     workers,
     program,

@@ -1,4 +1,4 @@
-"""`durable list`, `durable show`, `durable wait` and `durable resume`."""
+"""`durable list`, `show`, `wait`, and what is done to a task: `cancel`, `pause`, `resume`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,30 @@ def wait(invocation: Invocation, task_id: int, timeout: float | None) -> None:
     """Wait until a task ends and print its state. The exit code is 1 when it failed."""
     click.echo(wait_for_end(invocation, task_id, timeout).state)
     invocation.client.wait(task_id, raise_on_failure=True)
+
+
+@click.command(cls=Command, epilog="durable cancel 12")
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.pass_obj
+def cancel(invocation: Invocation, task_id: int) -> None:
+    """End a task wherever it is. It commits nothing from then on; what it did before stays done.
+
+    A worker that runs it drops it within seconds.
+    """
+    invocation.client.cancel(task_id)
+    click.echo(f"task {task_id} is cancelled")
+
+
+@click.command(cls=Command, epilog="durable pause 12")
+@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.pass_obj
+def pause(invocation: Invocation, task_id: int) -> None:
+    """Stop a task where it stands, until `durable resume`. It commits nothing from then on.
+
+    Deadlines and timers go on: what was due meanwhile is due when the task is resumed.
+    """
+    invocation.client.pause(task_id)
+    click.echo(f"task {task_id} is paused")
 
 
 @click.command(cls=Command, epilog="durable resume 12")

@@ -55,6 +55,11 @@ class Tail:
         part = self._part
         return part is not None and (self._bytes > MAX_TAIL_BYTES or len(part.events) >= MAX_TAIL_ENTRIES)
 
+    @property
+    def is_durable(self) -> bool:
+        """True when everything added so far is committed."""
+        return self._durable == self._added
+
     def add_event(self, event: Event, log: str = "") -> None:
         self._open(len(event.value) + len(event.label) + len(log)).events.append(event)
         if log:
@@ -81,7 +86,7 @@ class Tail:
         """
         if self.broken is not None:
             raise self.broken
-        if self._durable == self._added:
+        if self.is_durable:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._added, waiter))

@@ -52,6 +52,22 @@ def notify(task_id: int, event: str, data: object, limit: int) -> Operation[None
         raise TaskEnded(f"task {task_id} is {state} and takes no more notifications")
 
 
+def cancel(task_id: int) -> Operation[None]:
+    """End a task wherever it is. Raises UnknownTask, TaskEnded."""
+    rows = yield Statement(_TASK["cancel"], {"task_id": known(task_id)})
+    state = _the_state(rows, task_id)
+    if state.is_final:
+        raise TaskEnded(f"task {task_id} is {state} already")
+
+
+def pause(task_id: int) -> Operation[None]:
+    """Take a task out of the running until it is resumed. Raises UnknownTask, TaskEnded."""
+    rows = yield Statement(_TASK["pause"], {"task_id": known(task_id)})
+    state = _the_state(rows, task_id)
+    if state.is_ended:
+        raise TaskEnded(f"task {task_id} is {state}: there is nothing to pause")
+
+
 def resume(task_id: int) -> Operation[None]:
     """Let a quarantined or paused task go on. Raises UnknownTask, NotResumable."""
     rows = yield Statement(_TASK["resume"], {"task_id": known(task_id), "reason_index": FAILURE_LOG_INDEX})

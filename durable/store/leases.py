@@ -109,6 +109,12 @@ class LeaseStore:
         tasks, tokens = [task for task, _ in leases], [lease for _, lease in leases]
         await self._execute(_QUERIES["release"], {"worker": worker_id, "task": tasks, "lease": tokens})
 
+    async def lost(self, worker_id: int, leases: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Which of these leases, as (task, lease), this worker does not hold any more."""
+        tasks, tokens = [task for task, _ in leases], [lease for _, lease in leases]
+        rows = await self._fetch(_QUERIES["lost"], {"worker": worker_id, "task": tasks, "lease": tokens})
+        return [(task, lease) for task, lease in rows]
+
     async def suspects(self, worker_id: int, boot: str, timeout: float) -> list[Suspect]:
         rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
         return [Suspect(*row) for row in rows]

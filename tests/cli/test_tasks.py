@@ -260,6 +260,28 @@ def test_a_worker_that_drains_says_so(durable: Durable, worker: Worker, sql: Sql
     assert [row["state"] for row in json.loads(durable("workers", "-o", "json").out)] == ["draining"]
 
 
+def test_cancel_ends_and_pause_stops_whatever_has_not_ended(durable: Durable, worker: Worker) -> None:
+    def state(task_id: int) -> str:
+        return str(json.loads(durable("show", task_id, "-o", "json").out)["state"])
+
+    for before in ("ready", "active", "suspended", "paused", "quarantined"):
+        task_id = worker.task(before)
+        assert durable("cancel", task_id).out == f"task {task_id} is cancelled\n"
+        assert state(task_id) == "cancelled"
+    for before in ("complete", "failed", "cancelled"):
+        task_id = worker.task(before)
+        assert durable("cancel", task_id).err == f"error: task {task_id} is {before} already\n"
+        assert state(task_id) == before
+    for before in ("ready", "active", "suspended", "paused"):
+        task_id = worker.task(before)
+        assert durable("pause", task_id).out == f"task {task_id} is paused\n"
+        assert state(task_id) == "paused"
+    for before in ("complete", "quarantined"):
+        task_id = worker.task(before)
+        assert durable("pause", task_id).err == f"error: task {task_id} is {before}: there is nothing to pause\n"
+    assert durable("cancel", 999).err == durable("pause", 999).err == "error: no task with id 999\n"
+
+
 def test_resume_is_for_quarantined_and_paused_tasks_alone(durable: Durable, worker: Worker, sql: Sql) -> None:
     for state in ("quarantined", "paused"):
         task_id = worker.task(state)

@@ -57,6 +57,14 @@ WITH part AS (
 )
 UPDATE durable.task AS t SET state = 'ready', running_on = NULL FROM held WHERE t.id = held.id;
 
+-- name: lost
+-- Which of these leases do not hold any more: the task was cancelled, paused, or is another worker's.
+SELECT p.id, p.lease FROM unnest(%(task)s::bigint[], %(lease)s::bigint[]) AS p (id, lease)
+WHERE NOT EXISTS (
+    SELECT FROM durable.task AS t
+    WHERE t.id = p.id AND t.lease = p.lease AND t.state = 'active' AND t.running_on = %(worker)s
+);
+
 -- name: dead_workers
 -- Workers whose lease is over, and workers of this host whose process is known to be gone.
 SELECT id, boot, pid, pid_started, heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) AS expired

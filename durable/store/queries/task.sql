@@ -52,3 +52,30 @@ WITH found AS MATERIALIZED (
     DELETE FROM durable.log AS l USING resumed WHERE l.task_id = resumed.id AND l.index >= %(reason_index)s::integer
 )
 SELECT state::text FROM found;
+
+-- name: cancel
+-- Ends a task wherever it is. A worker that runs it can commit nothing from here on; the hint lets it drop the guest soon.
+-- The row tells the state that the task was in. No row: no such task.
+WITH found AS MATERIALIZED (
+    SELECT id, state FROM durable.task WHERE id = %(task_id)s::bigint FOR NO KEY UPDATE
+), cancelled AS (
+    UPDATE durable.task AS t
+    SET state = 'cancelled', completed_at = durable.now(), running_on = NULL, wakeup_at = NULL
+    FROM found WHERE t.id = found.id AND found.state NOT IN ('complete', 'failed', 'cancelled')
+)
+SELECT state::text,
+       CASE WHEN state = 'active' THEN pg_notify('durable:task', json_build_object('id', id, 'running_on', NULL)::text) END
+FROM found;
+
+-- name: pause
+-- Takes a task out of the running, with all that it has recorded. Deadlines go on: what was due meanwhile is due when the
+-- task is resumed. The rest as for `cancel`.
+WITH found AS MATERIALIZED (
+    SELECT id, state FROM durable.task WHERE id = %(task_id)s::bigint FOR NO KEY UPDATE
+), paused AS (
+    UPDATE durable.task AS t SET state = 'paused', running_on = NULL, wakeup_at = NULL
+    FROM found WHERE t.id = found.id AND found.state IN ('ready', 'active', 'suspended')
+)
+SELECT state::text,
+       CASE WHEN state = 'active' THEN pg_notify('durable:task', json_build_object('id', id, 'running_on', NULL)::text) END
+FROM found;
