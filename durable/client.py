@@ -25,7 +25,7 @@ from durable.drivers.blocking import Connections, Driver, Pooled
 from durable.model import Event, LogLine, Program, Task, TaskState, WorkerInfo
 from durable.operations import programs, reading, tasks, waiting
 from durable.operations.data import Json
-from durable.operations.programs import ProgramSource
+from durable.operations.programs import Plugins, ProgramSource
 
 __all__ = ["AsyncClient", "Client", "Json", "ProgramSource"]
 
@@ -40,6 +40,7 @@ class Client:
     `database` is a URL, for which the client makes a pool that it closes with itself, or a `ConnectionPool`
     of the application, which stays open. Nothing is connected before the first use. Each `wait` and
     `follow_logs` holds a connection of its own to listen, up to four; further ones look once a second.
+    `plugins` are those of the workers, if they are not the installed ones: a program is checked against them.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Client:
         database: str | ConnectionPool[Any] | Connections,
         *,
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
+        plugins: Plugins = None,
     ) -> None:
         self._driver = Driver(_connections(database))
         self._max_notification_bytes = max_notification_bytes
+        self._plugins = plugins
 
     def close(self) -> None:
         """Close the pool that the client made."""
@@ -71,7 +74,7 @@ class Client:
         A component that is not stored yet is checked, which takes the time of a compilation, and stored;
         under `name`, or the name of its file. Raises InvalidComponent, UnknownProgram.
         """
-        return self._driver.run(programs.program(source, name), connection)
+        return self._driver.run(programs.program(source, name, self._plugins), connection)
 
     def programs(self, *, connection: Connection[Any] | None = None) -> list[Program]:
         """All stored programs, the newest first."""
@@ -94,7 +97,7 @@ class Client:
         `data` is any object that json.dumps takes, or a `Json` with JSON text; the task reads it as JSON.
         Raises InvalidTask, and what `program` raises.
         """
-        return self._driver.run(tasks.launch(name, program, data), connection)
+        return self._driver.run(tasks.launch(name, program, data, self._plugins), connection)
 
     def launch_many(
         self,
@@ -104,7 +107,7 @@ class Client:
         connection: Connection[Any] | None = None,
     ) -> list[int]:
         """Launch tasks, each a (name, data), with one statement: all or none. Returns their ids in order."""
-        return self._driver.run(tasks.launch_many(program, new_tasks), connection)
+        return self._driver.run(tasks.launch_many(program, new_tasks, self._plugins), connection)
 
     def notify(
         self, task_id: int, event: str, data: object = None, *, connection: Connection[Any] | None = None
@@ -188,7 +191,7 @@ class AsyncClient:
 
     `database` is a URL, for which the client makes a pool that it closes with itself, or an
     `AsyncConnectionPool` of the application, which stays open. All waits together hold at most two
-    connections of their own to listen.
+    connections of their own to listen. `plugins`: see `Client`.
     """
 
     def __init__(
@@ -196,12 +199,14 @@ class AsyncClient:
         database: str | AsyncConnectionPool[Any],
         *,
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
+        plugins: Plugins = None,
     ) -> None:
         own = isinstance(database, str)
         self._driver = AsyncDriver(
             AsyncPooled.to(database, DEFAULT_POOL_SIZE) if isinstance(database, str) else AsyncPooled(database, own)
         )
         self._max_notification_bytes = max_notification_bytes
+        self._plugins = plugins
 
     async def close(self) -> None:
         """Stop listening, and close the pool that the client made."""
@@ -223,7 +228,7 @@ class AsyncClient:
         connection: AsyncConnection[Any] | None = None,
     ) -> Program:
         """See `Client.program`."""
-        return await self._driver.run(programs.program(source, name), connection)
+        return await self._driver.run(programs.program(source, name, self._plugins), connection)
 
     async def programs(self, *, connection: AsyncConnection[Any] | None = None) -> list[Program]:
         """See `Client.programs`."""
@@ -242,7 +247,7 @@ class AsyncClient:
         connection: AsyncConnection[Any] | None = None,
     ) -> int:
         """See `Client.launch`."""
-        return await self._driver.run(tasks.launch(name, program, data), connection)
+        return await self._driver.run(tasks.launch(name, program, data, self._plugins), connection)
 
     async def launch_many(
         self,
@@ -252,7 +257,7 @@ class AsyncClient:
         connection: AsyncConnection[Any] | None = None,
     ) -> list[int]:
         """See `Client.launch_many`."""
-        return await self._driver.run(tasks.launch_many(program, new_tasks), connection)
+        return await self._driver.run(tasks.launch_many(program, new_tasks, self._plugins), connection)
 
     async def notify(
         self, task_id: int, event: str, data: object = None, *, connection: AsyncConnection[Any] | None = None

@@ -108,6 +108,14 @@ _OTHER_HEADERS = frozenset({
 })  # fmt: skip
 
 
+def _names(value: object) -> tuple[str, ...]:
+    entries = value.split(",") if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError("write a list of names, in a variable or a flag with commas between them, or none")
+    names = tuple(dict.fromkeys(entry.strip() for entry in entries if entry.strip()))
+    return () if names == ("none",) else names
+
+
 def _one_of(*choices: str) -> Kind:
     def read(value: object) -> str:
         if value not in choices:
@@ -127,6 +135,7 @@ RULES = Kind("rules", rules, show_rules)
 NAMING_RULES = Kind("rules", naming_rules, show_rules)
 PROXY = Kind("url", _proxy, lambda value: urls.redacted(str(value)))
 HEADER = Kind("header", _header_name)
+NAMES = Kind("names", _names, lambda value: ", ".join(value) or "none")
 LOG_FORMAT = _one_of("auto", "human", "json")
 LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 
@@ -277,6 +286,9 @@ class Config:
     guest_sql_connections: int = _key(COUNT, 8, "Database connections of one worker for SQL of workflows.", least=1)
     guest_sql_timeout: float = _key(
         SECONDS, 60.0, "How long one statement of a workflow may run, or its commit; more fails the task."
+    )
+    plugins: tuple[str, ...] | None = _key(
+        NAMES, None, "The installed plugins whose functions workflows may call. None: all that are installed."
     )
     cache_folder: Path = field(
         default_factory=lambda: default_cache_folder(os.environ),

@@ -17,6 +17,10 @@ class InvalidComponent(DurableError):
     """Bytes that are not a component, or a component that this host cannot run."""
 
 
+class MissingPlugin(InvalidComponent):
+    """A component that this host lacks a plugin for, or the version of it that the component was built with."""
+
+
 class UnknownTask(DurableError):
     """No task has this id."""
 

@@ -13,6 +13,7 @@ from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
 from durable.journal.log_text import cut_log
 from durable.journal.part import TaskChange
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX, TaskState
+from durable.plugins.errors import PluginFailed
 from durable.wasm.busy import Busy, nobody_looks
 from durable.wasm.engine import EpochTicker
 from durable.wasm.fiber import Fiber, GuestLimits
@@ -91,6 +92,8 @@ def _ended(run: Run, ended: Exception) -> Outcome:
             return _stopped(TaskState.QUARANTINED, str(ended))
         case GuestTrap() | Unstorable():
             return failed(str(ended))
+        case PluginFailed():
+            return _plugin_failed(run.task.id, ended)
         case _:
             return crashed(run.task.id, ended)
 
@@ -105,6 +108,13 @@ def crashed(task_id: int, error: Exception) -> Outcome:
     _log.error("task %s met an error of the host", task_id, exc_info=error)
     text = "".join(traceback.format_exception(error))
     return _stopped(TaskState.FAILED, f"task panicked: {text}", CRASH_LOG_INDEX)
+
+
+def _plugin_failed(task_id: int, error: PluginFailed) -> Outcome:
+    """A bug of a plugin: which one comes first, then where in it."""
+    _log.error("task %s: %s", task_id, error, exc_info=error.__cause__, extra={"task_id": task_id})
+    where = "" if error.__cause__ is None else "".join(traceback.format_exception(error.__cause__))
+    return _stopped(TaskState.FAILED, f"{error}\n{where}", CRASH_LOG_INDEX)
 
 
 def _stopped(state: TaskState, reason: str, log_index: int = FAILURE_LOG_INDEX) -> Outcome:

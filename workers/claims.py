@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from durable.config import Config
 from durable.failpoints import passing
@@ -16,11 +16,14 @@ CLAIM_BATCH = 100
 
 
 class ClaimLoop:
-    """Runs as one asyncio task until it is cancelled. Raises what the store raises."""
+    """Runs as one asyncio task until it is cancelled. Raises what the store raises.
+
+    `lacking` are the programs whose tasks are left to others; it may grow.
+    """
 
     def __init__(
         self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock,
-        running: Callable[[], int], start: Callable[[ClaimedTask], None],
+        running: Callable[[], int], start: Callable[[ClaimedTask], None], lacking: Collection[int] = (),
     ) -> None:  # fmt: skip
         self._config = config
         self._store = store
@@ -28,6 +31,7 @@ class ClaimLoop:
         self._clock = clock
         self._running = running
         self._start = start
+        self._lacking = lacking
         self._look = asyncio.Event()
         self._full = False
 
@@ -57,7 +61,7 @@ class ClaimLoop:
         self._full = limit <= 0
         if self._full:
             return self._config.poll_interval
-        claim = await self._store.claim(self._worker_id, limit)
+        claim = await self._store.claim(self._worker_id, limit, self._lacking)
         self._clock.learn(claim.now)
         if claim.tasks:
             passing("claim.done")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 
 import psycopg
 import wasmtime
 from wasmtime import component as wc
 
-from durable.errors import InvalidComponent
+from durable.errors import InvalidComponent, MissingPlugin
 from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
 from durable.store.problems import describe
@@ -18,6 +19,7 @@ from durable.wasm.inspect import compile_component
 from durable.wasm.program import Program
 from durable.wasm.world import World
 
+_log = logging.getLogger("durable.worker")
 _KEPT = 256
 
 
@@ -33,9 +35,13 @@ class Programs:
         self._store = store
         self._compilations = asyncio.Semaphore(max_compilations)
         self._loaded: OrderedDict[int, asyncio.Task[Program]] = OrderedDict()
+        #: Programs that this worker lacks a plugin for. Its plugins stay what they are, so these do too.
+        self.lacking: set[int] = set()
 
     async def load(self, program_id: int) -> Program:
-        """Raises InvalidComponent when this host cannot run the program, JournalUnavailable when it cannot be read."""
+        """Raises InvalidComponent when this host cannot run the program, MissingPlugin when another one may,
+        JournalUnavailable when it cannot be read.
+        """
         loading = self._loaded.get(program_id)
         if loading is None:
             loading = asyncio.create_task(self._load(program_id), name=f"program {program_id}")
@@ -62,7 +68,12 @@ class Programs:
                     component = await self._compile(program_id, program_hash)
         except psycopg.Error as error:
             raise JournalUnavailable(describe(error)) from None
-        return Program(component, self._engine, self._world)
+        try:
+            return Program(component, self._engine, self._world)
+        except MissingPlugin as error:
+            self.lacking.add(program_id)
+            _log.warning("tasks of program %s are left to other workers: %s", program_hash[:12], error)
+            raise
 
     async def _compile(self, program_id: int, program_hash: str) -> wc.Component:
         wasm = await self._store.program_bytes(program_id)

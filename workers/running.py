@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from durable.config import Config
-from durable.errors import InvalidComponent
+from durable.errors import InvalidComponent, MissingPlugin
 from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
 from durable.execution.http import GuestHttp
@@ -34,6 +34,7 @@ class RunningTasks:
     def __init__(
         self, config: Config, runner: Runner, programs: Programs, writer: GroupCommit, reader: JournalReader,
         clock: DatabaseClock, on_free: Callable[[], None], database: GuestDatabase, http: GuestHttp,
+        lease_is_trusted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._config = config
         self._runner = runner
@@ -44,6 +45,7 @@ class RunningTasks:
         self._on_free = on_free
         self._database = database
         self._http = http
+        self._lease_is_trusted = lease_is_trusted
         self._runs: dict[int, Run] = {}  # the newest of each task: one whose lease is over may still be on its way out
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._are_abandoned = False
@@ -57,7 +59,10 @@ class RunningTasks:
 
     def start(self, task: ClaimedTask) -> None:
         tail = Tail(task.id, task.lease, self._writer)
-        run = Run(task, self._config, tail, self._clock, self._reader, database=self._database, http=self._http)
+        run = Run(
+            task, self._config, tail, self._clock, self._reader, database=self._database, http=self._http,
+            lease_is_trusted=self._lease_is_trusted,
+        )  # fmt: skip
         if (former := self._runs.get(task.id)) is not None:
             former.tail.break_off(lost_lease())
         self._runs[task.id] = run
@@ -117,7 +122,7 @@ class RunningTasks:
             await self._run_to_end(run)
         except Fenced:
             self._tell_lost(run)
-        except JournalUnavailable as error:
+        except (JournalUnavailable, MissingPlugin) as error:
             _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
             self._put_back(run)
         except asyncio.CancelledError:
@@ -145,10 +150,10 @@ class RunningTasks:
         """The task's program, or how a task ends that has none to run."""
         try:
             return await self._programs.load(run.task.program_id)
+        except (JournalUnavailable, MissingPlugin):
+            raise
         except InvalidComponent as error:
             return failed(str(error))
-        except JournalUnavailable:
-            raise
         except Exception as error:
             return crashed(run.task.id, error)
 

@@ -61,9 +61,12 @@ class Shift:
             clock,
             lambda: self._claims.slot_freed(),
             GuestDatabase(guests, registration.secret),
-            GuestHttp(http, lambda: time.monotonic() < self._heartbeat.trusted_until),
+            GuestHttp(http, self._is_trusted),
+            self._is_trusted,
         )
-        self._claims = ClaimLoop(config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start)
+        self._claims = ClaimLoop(
+            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start, programs.lacking
+        )
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
         self._listener = Listener(sessions.url, self._task_changed, self._notified)
@@ -105,6 +108,10 @@ class Shift:
 
     async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit]) -> None:
         await self._sweeper.reclaim(worker_ids, culprits)
+
+    def _is_trusted(self) -> bool:
+        """Whether the leases are still this worker's own. Asked in other threads, too."""
+        return time.monotonic() < self._heartbeat.trusted_until
 
     # -- loops -------------------------------------------------------------------------------------------------------
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, MutableSequence, Sequence
 from types import TracebackType
 
 import psycopg
-from wasmtime import component as wc
 
 from durable.config import Config
 from durable.errors import ConfigError
@@ -16,6 +15,9 @@ from durable.host.functions import host_functions
 from durable.journal.faults import JournalUnavailable
 from durable.model import Culprit
 from durable.net.client import client_of
+from durable.plugins.installed import installed
+from durable.plugins.loaded import LoadedPlugins
+from durable.plugins.plugin import Plugin
 from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
@@ -25,7 +27,7 @@ from durable.wasm.cache import ComponentCache
 from durable.wasm.engine import EpochTicker, new_engine
 from durable.wasm.fiber import GuestLimits
 from durable.wasm.linker import Linker
-from durable.wasm.world import World, world_bytes
+from durable.wasm.world import host_world
 from workers.heartbeat import LeaseLost
 from workers.identity import this_process
 from workers.programs import Programs
@@ -45,9 +47,11 @@ class Worker:
     Leaving the block drains the worker: it stops claiming, stops its tasks where they stand and hands them back, so
     that another worker goes on with them at once.
 
-    `on_registered` is called with the worker's id whenever it gets one: at the start, and again after its leases ran
-    out, for instance because the database was away for longer than heartbeat_timeout. `busy_cells` are for a parent
-    process that wants to know what this one was computing for when it died, see durable.wasm.busy.
+    `plugins` are what its tasks can call besides the host's own functions; None means the installed ones that the
+    configuration names. `on_registered` is called with the worker's id whenever it gets one: at the start, and again
+    after its leases ran out, for instance because the database was away for longer than heartbeat_timeout.
+    `busy_cells` are for a parent process that wants to know what this one was computing for when it died, see
+    durable.wasm.busy.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Worker:
         *,
         on_registered: Callable[[int], None] | None = None,
         busy_cells: MutableSequence[int] | None = None,
+        plugins: Sequence[Plugin] | None = None,
     ) -> None:
         if config.database_url is None:
             raise ConfigError("a worker needs a database: set database_url")
@@ -75,6 +80,8 @@ class Worker:
         self._draining = False
         self._main: asyncio.Task[None] | None = None
         self._ticker: EpochTicker | None = None
+        self._wanted_plugins = plugins
+        self._plugins: LoadedPlugins | None = None
 
     @property
     def task_count(self) -> int:
@@ -85,13 +92,13 @@ class Worker:
         """Connect, register, and start claiming.
 
         Raises DatabaseUnavailable when there is no way to the database, SchemaMismatch when its schema is not the one
-        that this version works with.
+        that this version works with, ConfigError when a plugin cannot be loaded, TryAgain when one does not start.
         """
         try:
             await check_reachable(self._sessions.control)
             async with self._sessions.control.use() as connection:
                 await check_schema_async(connection)
-            self._prepare()
+            await self._prepare().start()
             await self._begin_shift()
         except BaseException:
             await self._close()
@@ -129,11 +136,14 @@ class Worker:
         await self.drain()
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _prepare(self) -> None:
+    def _prepare(self) -> LoadedPlugins:
         config = self._config
         engine = new_engine()
-        world = World(wc.Component(engine, world_bytes()), engine)
-        linker = Linker(engine, world, host_functions(world))
+        world = host_world(engine)
+        functions = host_functions(world)
+        wanted = installed(config.plugins) if self._wanted_plugins is None else self._wanted_plugins
+        plugins = self._plugins = LoadedPlugins(wanted, world, engine)
+        linker = Linker(engine, world, functions | plugins.functions)
         self._ticker = EpochTicker(engine, config.guest_cpu_slice)
         self._runner = Runner(
             linker,
@@ -145,6 +155,7 @@ class Worker:
             engine, world, ComponentCache(engine, config.cache_folder), LeaseStore(self._sessions.reader),
             config.max_concurrent_compilations,
         )  # fmt: skip
+        return plugins
 
     async def _work(self) -> None:
         """One shift after the other, until a drain."""
@@ -185,6 +196,8 @@ class Worker:
     async def _close(self) -> None:
         if self._ticker is not None:
             self._ticker.stop()
+        if self._plugins is not None:
+            await self._plugins.close()
         self._http.close()
         await self._guests.close()
         await self._sessions.close()

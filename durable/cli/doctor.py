@@ -21,7 +21,8 @@ from durable.cli.output import print_rows
 from durable.database_url import redacted
 from durable.drivers.connecting import Conn, connect
 from durable.drivers.faults import translated
-from durable.errors import DurableError
+from durable.errors import ConfigError, DurableError
+from durable.plugins.installed import installed
 from durable.store import migrations, queries
 
 OLDEST_SERVER = 140000
@@ -81,6 +82,7 @@ def examine(invocation: Invocation) -> Iterator[Finding]:
     config = invocation.config
     yield check_wasmtime()
     yield check_cache_folder(config.cache_folder)
+    yield check_plugins(config.plugins)
     try:
         url = invocation.database_url
         with connect(url) as connection:
@@ -101,6 +103,28 @@ def check_wasmtime() -> Finding:
         return Finding("wasmtime", "ok", f"version {found}")
     text = f"version {found}, but durable was tested with {pinned} and uses parts of it that change"
     return Finding("wasmtime", "warning", text, f"`pip install wasmtime=={pinned}`")
+
+
+def check_plugins(names: Sequence[str] | None) -> Finding:
+    """Whether the plugins that a worker of this host would load fit their types, the host and each other."""
+    try:
+        loaded = _load_plugins(names)
+    except ConfigError as error:
+        return Finding("plugins", "bad", str(error), "repair or uninstall it, or leave it out of `plugins`")
+    told = "; ".join(f"{name} ({', '.join(interfaces)})" for name, interfaces in loaded.items())
+    return Finding("plugins", "ok", told or "none installed")
+
+
+def _load_plugins(names: Sequence[str] | None) -> dict[str, list[str]]:
+    wanted = installed(names)
+    if not wanted:
+        return {}
+    from durable.plugins.loaded import LoadedPlugins
+    from durable.wasm.engine import new_engine
+    from durable.wasm.world import host_world
+
+    engine = new_engine()
+    return LoadedPlugins(wanted, host_world(engine), engine).interfaces
 
 
 def _pinned(package: str) -> str | None:

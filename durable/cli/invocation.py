@@ -12,6 +12,7 @@ from durable.config import KEYS, Config, load
 from durable.drivers.blocking import Single
 from durable.drivers.connecting import connect
 from durable.drivers.faults import translated
+from durable.plugins.installed import installed
 from durable.store import migrations
 
 EMBEDDED = "the embedded server"
@@ -51,7 +52,12 @@ class Invocation:
     def client(self) -> Client:
         """A client that uses one connection, closed when the command ends."""
         self._connection = Single(self.database_url)
-        return Client(self._connection, max_notification_bytes=self.config.max_notification_bytes)
+        config = self.config
+        return Client(
+            self._connection,
+            max_notification_bytes=config.max_notification_bytes,
+            plugins=lambda: installed(config.plugins),
+        )
 
     def close(self) -> None:
         """Close the connection. Whatever comes after in this process finds none open."""

@@ -10,6 +10,7 @@ from durable import log_format
 from durable.cli.invocation import EMBEDDED, Invocation, check_schema, migrate
 from durable.cli.options import Command, with_key_options
 from durable.config import Config
+from durable.plugins.installed import installed
 
 
 @click.command(cls=Command, epilog="durable supervise --workers 4 --migrate\ndurable supervise --config prod.toml")
@@ -23,6 +24,8 @@ def supervise(invocation: Invocation, workers: int | None, migrates: bool) -> in
     """
     config = invocation.config
     log_format.set_up(config.log_format, config.log_level)
+    # Their modules are imported once, before the fork, and one that is broken is told before anything starts.
+    installed(config.plugins)
     count = workers or os.cpu_count() or 1
     if config.database_url is None:
         return _with_embedded(config, count)

@@ -14,6 +14,7 @@ from durable.execution.tail import Tail, lost_lease
 from durable.execution.transaction import Transaction
 from durable.failpoints import passing
 from durable.journal.cursor import Cursor
+from durable.journal.faults import JournalUnavailable
 from durable.journal.log_text import LogText, TextDecoder, cut_log
 from durable.model import ClaimedTask, Event, TaskState
 from durable.store.guest_sql import GuestTransaction
@@ -42,7 +43,7 @@ class Run:
     def __init__(
         self, task: ClaimedTask, config: Config, tail: Tail, clock: DatabaseClock, reader: JournalReader,
         on_progress: Callable[[], None] = lambda: None, database: GuestDatabase | None = None,
-        http: GuestHttp | None = None,
+        http: GuestHttp | None = None, lease_is_trusted: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.task = task
         self.config = config
@@ -57,6 +58,7 @@ class Run:
         self.on_progress = on_progress
         self.database = database
         self.http = http
+        self._lease_is_trusted = lease_is_trusted
         self._last_instant = 0
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
@@ -95,6 +97,15 @@ class Run:
             self.cursor.add_page(await self.reader.events(self.task.id, self.cursor.index))
         if self.tail.is_full:
             await self.tail.durable()
+
+    async def before_effect(self) -> None:
+        """Return when what begins now may be seen outside: all before it is durable, and the lease still holds.
+
+        Raises Fenced, JournalUnavailable.
+        """
+        await self.tail.durable()
+        if not self._lease_is_trusted():
+            raise JournalUnavailable("its lease could not be renewed for too long to begin anything under it")
 
     def replay(self, label: str) -> str | None:
         """The recorded value of the next call, None when it is live. Call `prepare` before."""

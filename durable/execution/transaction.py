@@ -23,3 +23,4 @@ class Transaction:
     failure: QueryFailed | None = None  # of the last statement, until it is fetched
     rows_left: int | None = None  # of the last statement, None for all
     requests: int = 0  # by HTTP, in the order in which the body sends them
+    effects: int = 0  # of plugins, in the order in which the body has them

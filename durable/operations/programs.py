@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from durable.errors import DurableError, InvalidComponent, InvalidTask, UnknownProgram
+from durable.errors import DurableError, InvalidComponent, InvalidTask, MissingPlugin, UnknownProgram
 from durable.model import Program
 from durable.operations.data import storable
 from durable.operations.steps import Call, Operation, Statement
 from durable.store import queries
+
+if TYPE_CHECKING:
+    from durable.plugins import Plugin
+
+#: What a program may import from besides the host, or a function that finds it when it is needed.
+#: None: the plugins that are installed here.
+Plugins: TypeAlias = "Sequence[Plugin] | Callable[[], Sequence[Plugin]] | None"
 
 #: A stored program, a file, the bytes of a component, or a text: the path of a file, a name, a hash or its
 #: beginning.
@@ -24,25 +31,28 @@ _SQL = queries.load("program")
 _HASH_BEGINNING = re.compile(r"[0-9a-f]{6,64}")
 
 
-def program(source: ProgramSource, name: str | None = None) -> Operation[Program]:
+def program(source: ProgramSource, name: str | None = None, plugins: Plugins = None) -> Operation[Program]:
     """The stored program that the source means; a file or bytes are checked and stored when they are new.
 
     A new program gets the name, or the file's name without its ending; a stored one is renamed when a name is
-    given. Raises InvalidComponent, UnknownProgram.
+    given. It may import what the host and these plugins provide; None means the installed ones. Raises
+    InvalidComponent, UnknownProgram; ConfigError when an installed plugin cannot be loaded.
     """
     if isinstance(source, Program):
         return source
     if isinstance(source, bytes):
-        return (yield from store(source, name))
+        return (yield from store(source, name, plugins=plugins))
     path = Path(source)
     if isinstance(source, Path) or (yield Call(lambda: _is_file(source))):
         wasm: bytes = yield Call(lambda: read_component(path))
-        return (yield from store(wasm, name, path.stem))
+        return (yield from store(wasm, name, path.stem, plugins))
     found = yield from find(source)
     return found if name is None else (yield from _touch(found, name)) or found
 
 
-def store(wasm: bytes, name: str | None = None, default_name: str | None = None) -> Operation[Program]:
+def store(
+    wasm: bytes, name: str | None = None, default_name: str | None = None, plugins: Plugins = None
+) -> Operation[Program]:
     """Store a component unless its content is there already. Raises InvalidComponent."""
     if name is not None:
         storable(name, "the program name")
@@ -54,7 +64,7 @@ def store(wasm: bytes, name: str | None = None, default_name: str | None = None)
         known = yield from _used(rows[0], name, default_name)
         if known is not None:
             return known
-    yield Call(lambda: require_runnable(wasm))
+    yield Call(lambda: require_runnable(wasm, plugins))
     parameters = {
         "hash": hash,
         "wasm": wasm,
@@ -106,12 +116,22 @@ def read_component(path: Path) -> bytes:
         raise InvalidComponent(f"cannot read {path}: {error.strerror}") from None
 
 
-def require_runnable(wasm: bytes) -> None:
-    """Raise InvalidComponent unless the host can run the component. Takes the time of a compilation."""
-    # Here and not above: launching a program that is stored must not cost the import of wasmtime.
-    from durable.wasm.inspect import inspect
+def require_runnable(wasm: bytes, plugins: Plugins = None) -> None:
+    """Raise InvalidComponent unless a host with these plugins can run the component, by default the installed ones.
 
-    inspect(wasm).require_runnable()
+    Takes the time of a compilation.
+    """
+    # Here and not above: launching a program that is stored must not cost the import of wasmtime.
+    from durable.plugins.installed import installed
+    from durable.plugins.types import inspect_program
+
+    found = installed() if plugins is None else plugins() if callable(plugins) else plugins
+    try:
+        inspect_program(wasm, found).require_runnable()
+    except MissingPlugin as error:
+        raise MissingPlugin(
+            f"{error}\ninstall the plugin that does; `durable doctor` lists those of this host"
+        ) from None
 
 
 def _used(row: Sequence[Any], name: str | None = None, default_name: str | None = None) -> Operation[Program | None]:

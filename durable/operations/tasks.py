@@ -8,7 +8,7 @@ from typing import Any
 from durable.errors import NotResumable, TaskEnded, UnknownProgram, UnknownTask
 from durable.model import FAILURE_LOG_INDEX, Program, Task, TaskState, WorkerInfo
 from durable.operations.data import notification_data, storable, task_data, task_name
-from durable.operations.programs import ProgramSource, program
+from durable.operations.programs import Plugins, ProgramSource, program
 from durable.operations.steps import Operation, Statement
 from durable.store import queries
 
@@ -19,20 +19,22 @@ _WORKERS = queries.load("worker_list")
 RESUMABLE = (TaskState.QUARANTINED, TaskState.PAUSED)
 
 
-def launch(name: str, source: ProgramSource, data: object = None) -> Operation[int]:
+def launch(name: str, source: ProgramSource, data: object = None, plugins: Plugins = None) -> Operation[int]:
     """Insert a task and return its id. Raises InvalidTask before anything is sent, and see `program`."""
     parameters = {"name": task_name(name), "data": task_data(data)}
-    runs = yield from program(source)
+    runs = yield from program(source, plugins=plugins)
     rows = yield Statement(_TASK["launch"], {**parameters, "program_id": runs.id})
     return int(_unless_gone(rows, runs)[0][0])
 
 
-def launch_many(source: ProgramSource, tasks: Iterable[tuple[str, object]]) -> Operation[list[int]]:
+def launch_many(
+    source: ProgramSource, tasks: Iterable[tuple[str, object]], plugins: Plugins = None
+) -> Operation[list[int]]:
     """Insert all tasks with one statement: all of them or none. The ids are in the order of the tasks."""
     new = [(task_name(name), task_data(data)) for name, data in tasks]
     if not new:
         return []
-    runs = yield from program(source)
+    runs = yield from program(source, plugins=plugins)
     parameters = {
         "names": [name for name, _ in new],
         "data": [data for _, data in new],

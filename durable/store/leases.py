@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -97,9 +97,13 @@ class LeaseStore:
         rows = await self._fetch(_QUERIES["heartbeat"], {"worker": worker_id})
         return float(rows[0][0]) if rows else None
 
-    async def claim(self, worker_id: int, limit: int) -> Claim:
-        """Take up to `limit` tasks. Raises psycopg's ForeignKeyViolation when the worker's row is gone."""
-        rows = await self._fetch(_QUERIES["claim"], {"worker": worker_id, "limit": limit})
+    async def claim(self, worker_id: int, limit: int, lacking: Collection[int] = ()) -> Claim:
+        """Take up to `limit` tasks, none of the programs in `lacking`.
+
+        Raises psycopg's ForeignKeyViolation when the worker's row is gone.
+        """
+        parameters = {"worker": worker_id, "limit": limit, "lacking": list(lacking)}
+        rows = await self._fetch(_QUERIES["claim"], parameters)
         now, next_timer = rows[0][:2]
         tasks = [_claimed_task(row[2:]) for row in rows if row[2] is not None]
         return Claim(tasks, now, next_timer)

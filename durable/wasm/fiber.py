@@ -100,6 +100,7 @@ class Fiber:
             self._ticker.fiber_ended()
             del self._linker.fibers[self.context]
             ffi.store_delete(store)
+            self.resources.close()
 
     async def _call(self, program: Program) -> Any:
         instance = ctypes.create_string_buffer(ffi.INSTANCE_SIZE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import wasmtime
 from wasmtime import component as wc
 
-from durable.errors import InvalidComponent
+from durable.errors import InvalidComponent, MissingPlugin
 from durable.wasm.engine import new_engine
 from durable.wasm.signatures import ResourceNames, function_signature, imported_functions
-from durable.wasm.world import World, world_bytes
+from durable.wasm.world import World, host_world
 
 _MAGIC = b"\0asm"
 _MODULE_LAYER = b"\x01\x00\x00\x00"
@@ -26,11 +27,13 @@ class Inspection:
     imports: list[str]
     missing: list[str]
     exports_run: bool
+    lacks_only_plugins: bool = False
 
     def require_runnable(self) -> None:
-        """Raise InvalidComponent unless the host can run the component."""
+        """Raise InvalidComponent unless the host can run the component; MissingPlugin if another host may."""
         if self.missing:
-            raise InvalidComponent("the component imports what this host does not provide: " + "; ".join(self.missing))
+            text = "the component imports what this host does not provide: " + "; ".join(self.missing)
+            raise MissingPlugin(text) if self.lacks_only_plugins and self.exports_run else InvalidComponent(text)
         if not self.exports_run:
             raise InvalidComponent(
                 f"the component does not export {RUN_INTERFACE}; build it as a command (a program with a main function)"
@@ -61,8 +64,18 @@ def compile_component(engine: wasmtime.Engine, wasm: bytes) -> wc.Component:
 def inspect_component(component: wc.Component, engine: wasmtime.Engine, world: World) -> Inspection:
     """Compare what a compiled component imports with what the host provides, name by name and type by type."""
     imports = imported_functions(component, engine)
-    missing = [text for name, functions in imports.items() for text in _missing(name, functions, world)]
-    return Inspection(sorted(imports), missing, run_result(component, engine) is not None)
+    missing = {name: texts for name, functions in imports.items() if (texts := _missing(name, functions, world))}
+    return Inspection(
+        sorted(imports),
+        [text for texts in missing.values() for text in texts],
+        run_result(component, engine) is not None,
+        all(_is_of_plugins(name) for name in missing),
+    )
+
+
+def _is_of_plugins(name: str) -> bool:
+    """Whether a plugin could provide the import: an interface in a namespace that is not the host's."""
+    return ":" in name and not name.startswith(("wasi:", "durable:"))
 
 
 def find_run(component: wc.Component) -> wc.ExportIndex | None:
@@ -87,17 +100,23 @@ def run_result(component: wc.Component, engine: wasmtime.Engine) -> wc.ValType |
     return found
 
 
-def inspect(wasm: bytes) -> Inspection:
-    """Inspect the bytes of a component. Raises InvalidComponent when they are none. Takes the time of a compilation."""
+def inspect(wasm: bytes, extend: Callable[[World, wasmtime.Engine], object] | None = None) -> Inspection:
+    """Inspect the bytes of a component. Raises InvalidComponent when they are none. Takes the time of a compilation.
+
+    `extend` adds to the host's world, which is made anew for it, what else the component may import.
+    """
     check_header(wasm)
     engine, world = _inspection_engine()
+    if extend is not None:
+        world = host_world(engine)
+        extend(world, engine)
     return inspect_component(compile_component(engine, wasm), engine, world)
 
 
 @cache
 def _inspection_engine() -> tuple[wasmtime.Engine, World]:
     engine = new_engine()
-    return engine, World(wc.Component(engine, world_bytes()), engine)
+    return engine, host_world(engine)
 
 
 def _missing(name: str, functions: dict[str, str], world: World) -> list[str]:

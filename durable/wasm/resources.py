@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
 from durable.wasm.traps import GuestTrap
@@ -9,11 +11,29 @@ from durable.wasm.traps import GuestTrap
 #: A guest that never drops its handles is stopped here, long before it can fill the host's memory.
 MAX_RESOURCES = 100_000
 
+_log = logging.getLogger("durable.wasm.resources")
+
+
+class Resource:
+    """A host object that wants to be told when no guest has a handle to it any more. Others need no base class."""
+
+    def close(self) -> None:
+        """Called once, on the event loop, soon after the guest dropped its handle, or when the guest is gone."""
+
+
+def close_resource(value: object) -> None:
+    """Tell an object that its handle is gone. What it raises is logged: there is nobody whom it would concern."""
+    if isinstance(value, Resource):
+        try:
+            value.close()
+        except Exception:
+            _log.exception("closing a %s failed", type(value).__name__)
+
 
 class Resources:
     """Host objects by the number that wasmtime keeps in the guest's handle table.
 
-    wasmtime runs no destructors when a store is closed, so the table is simply dropped with its fiber.
+    wasmtime runs no destructors when a store is closed, so `close` is called at the end of the fiber.
     """
 
     __slots__ = ("_next", "_objects", "context")
@@ -41,5 +61,13 @@ class Resources:
         return self._objects.pop(rep)
 
     def drop(self, rep: int) -> None:
-        """The guest dropped its handle."""
-        self._objects.pop(rep, None)
+        """The guest dropped its handle. Called on the guest's own small stack, so the object is told later."""
+        value = self._objects.pop(rep, None)
+        if isinstance(value, Resource):
+            asyncio.get_running_loop().call_soon(close_resource, value)
+
+    def close(self) -> None:
+        """The guest is gone, and all its handles with it."""
+        objects, self._objects = self._objects, {}
+        for value in objects.values():
+            close_resource(value)

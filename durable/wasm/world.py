@@ -26,14 +26,31 @@ class World:
 
     def __init__(self, component: wc.Component, engine: wasmtime.Engine) -> None:
         self._resource_types: list[wc.ResourceType] = []
-        # Signatures and types stay valid only as long as the component they were read from.
-        self._component = component
+        # Signatures and types stay valid only as long as the components they were read from.
+        self._components: list[wc.Component] = []
+        self.interfaces: dict[str, Interface] = {}
+        self._by_base_name: dict[str, str] = {}
+        self.add(component, engine)
+
+    def add(self, component: wc.Component, engine: wasmtime.Engine) -> list[Interface]:
+        """Add what another component imports, and return the new interfaces; one that only has types is left out
+        if the world has it already.
+
+        Raises ValueError when the world has one of them: resources of one name would be of two types.
+        """
+        self._components.append(component)
         names = ResourceNames()
-        self.interfaces = {
-            name: self._interface(name, extern.ty, engine, names)
-            for name, extern in component.type.imports(engine).items()
-        }
-        self._by_base_name = {base_name(name): name for name in self.interfaces}
+        added = []
+        for name, extern in component.type.imports(engine).items():
+            interface = self._interface(name, extern.ty, engine, names)
+            known = self._by_base_name.setdefault(base_name(name), name)
+            if known in self.interfaces:
+                if interface.signatures:
+                    raise ValueError(f"the world has {known} already")
+                continue
+            self.interfaces[name] = interface
+            added.append(interface)
+        return added
 
     def resource_id(self, ty: wc.ResourceType) -> int:
         """The number of a resource type, the same for all interfaces that use the type."""
@@ -81,3 +98,8 @@ def _track(interface: str) -> str:
 def world_bytes() -> bytes:
     """The component that imports every interface of the host (built of `durable/wit` by `make guests`)."""
     return (resources.files("durable") / "wit" / "host.wasm").read_bytes()
+
+
+def host_world(engine: wasmtime.Engine) -> World:
+    """The world of the host alone."""
+    return World(wc.Component(engine, world_bytes()), engine)

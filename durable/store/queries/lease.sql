@@ -24,12 +24,13 @@ WHERE w.id = %(worker)s
 -- name: claim
 -- Takes ready tasks and suspended ones that are due, as many as the worker has room for. Answers always with at least
 -- one row, which tells the time and the seconds until the next timer. MATERIALIZED: without it the planner may lock,
--- and claim, more rows than the limit.
+-- and claim, more rows than the limit. Programs that this worker lacks a plugin for are left to others.
 WITH due AS MATERIALIZED (
     SELECT id FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
+        AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY wakeup_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), ready AS MATERIALIZED (
-    SELECT id FROM durable.task WHERE state = 'ready'
+    SELECT id FROM durable.task WHERE state = 'ready' AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE durable.task AS t SET state = 'active', running_on = %(worker)s, lease = t.lease + 1, wakeup_at = NULL
