@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Error, Result};
 use wasm_encoder::{Component, RawSection};
 use wasmparser::{Parser, Payload};
 use wit_component::{dummy_module, embed_component_metadata, ComponentEncoder, StringEncoding};
-use wit_parser::{ManglingAndAbi, PackageId, Resolve, WorldId};
+use wit_parser::{ManglingAndAbi, PackageId, ParseError, Resolve, ResolveError, WorldId};
 
 /// A component that imports every function of `world`.
 pub fn of_world(wit: &Path, world: &str) -> Result<Vec<u8>> {
@@ -43,8 +43,25 @@ fn resolve(wit: &Path) -> Result<(Resolve, PackageId)> {
         all_features: true,
         ..Resolve::default()
     };
-    let (package, _) = resolve.push_path(wit)?;
-    Ok((resolve, package))
+    match resolve.push_path(wit) {
+        Ok((package, _)) => Ok((resolve, package)),
+        Err(error) => Err(with_place(error, &resolve)),
+    }
+}
+
+/// The error with the line of the WIT that it is about.
+fn with_place(error: Error, resolve: &Resolve) -> Error {
+    let sources = &resolve.source_map;
+    let place = error.chain().find_map(|cause| {
+        cause
+            .downcast_ref::<ResolveError>()
+            .map(|error| error.render(sources))
+            .or_else(|| {
+                let error = cause.downcast_ref::<ParseError>();
+                error.map(|error| error.render(sources))
+            })
+    });
+    place.map_or(error, Error::msg)
 }
 
 fn imports(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
