@@ -135,7 +135,7 @@ RULES = Kind("rules", rules, show_rules)
 NAMING_RULES = Kind("rules", naming_rules, show_rules)
 PROXY = Kind("url", _proxy, lambda value: urls.redacted(str(value)))
 HEADER = Kind("header", _header_name)
-NAMES = Kind("names", _names, lambda value: ", ".join(value) or "none")
+NAMES = Kind("names", _names, lambda value: "all" if value is None else ", ".join(value) or "none")
 LOG_FORMAT = _one_of("auto", "human", "json")
 LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 

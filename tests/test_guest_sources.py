@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "guest-rust" / "build"
 WORKFLOWS = ["tests/workflows", "tests/workflows-http", "tests/workflows-sqlx"]
-FOLDERS = ["guest-rust", "examples", *WORKFLOWS]
-COMPONENTS = sorted(path for folder in ["examples", *WORKFLOWS] for path in (ROOT / folder).glob("*.wasm"))
+PLUGINS = ["examples/plugin-mail"]
+FOLDERS = ["guest-rust", "examples", *PLUGINS, *WORKFLOWS]
+COMPONENTS = sorted(path for folder in ["examples", *PLUGINS, *WORKFLOWS] for path in (ROOT / folder).glob("*.wasm"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -23,10 +25,13 @@ def test_components_belong_to_their_sources(folder: str) -> None:
 
 
 def test_every_program_has_its_component() -> None:
-    programs = {source.parents[1].with_suffix(".wasm") for source in ROOT.glob("examples/*/src/main.rs")}
+    examples = {source.parents[1] for source in ROOT.glob("examples/*/src/main.rs")}
+    programs = {folder.with_suffix(".wasm") for folder in examples - {ROOT / folder for folder in PLUGINS}}
     for workflows in (ROOT / folder for folder in WORKFLOWS):
         for source in [*workflows.glob("src/bin/*.rs"), *workflows.glob("src/*.wat")]:
             programs.add(workflows / source.with_suffix(".wasm").name)
+    for manifest in (ROOT / folder / "Cargo.toml" for folder in PLUGINS):
+        programs.add(manifest.with_name(tomllib.loads(manifest.read_text())["package"]["name"] + ".wasm"))
     assert programs == set(COMPONENTS)
 
 
@@ -34,6 +39,13 @@ def test_every_program_has_its_component() -> None:
 def test_components_are_small_and_name_no_machine(component: Path) -> None:
     content = component.read_bytes()
     assert len(content) < (500_000 if _reaches_out(content) else 200_000)
+    for folder in (str(ROOT), "/home/", "/root/", "/tmp/", "/.cargo/"):
+        assert folder.encode() not in content
+
+
+def test_the_tool_for_plugin_authors_names_no_machine() -> None:
+    content = (ROOT / "durable" / "plugins" / "plugin-types.wasm").read_bytes()
+    assert len(content) < 3_000_000
     for folder in (str(ROOT), "/home/", "/root/", "/tmp/", "/.cargo/"):
         assert folder.encode() not in content
 

@@ -96,12 +96,12 @@ class RunningTasks:
                 run.tail.break_off(lost_lease())
 
     async def stop_between_steps(self) -> None:
-        """Drop the guests that have no transaction open where they stand, and write their tails; they are then in
-        `put_back`. The others follow by themselves, each once its transaction has ended.
+        """Drop the guests that have no transaction open, and no effect of a plugin, where they stand, and write their
+        tails; they are then in `put_back`. The others follow by themselves, each once that has ended.
         """
         for run in self._tasks:
             run.is_leaving = True
-        await _cancel_all([running for run, running in self._tasks.items() if run.transaction is None])
+        await _cancel_all([running for run, running in self._tasks.items() if run.is_between_steps])
 
     async def stop(self, grace: float) -> None:
         """Wait so many seconds for open transactions, then drop whoever is left."""

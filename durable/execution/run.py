@@ -53,7 +53,8 @@ class Run:
         self.inbox = Inbox(tail, reader)
         self.cursor = Cursor(task.events)
         self.transaction: Transaction | None = None
-        self.is_leaving = False  # its worker drains: the guest is dropped once its transaction has ended
+        self.in_effect = False  # of a plugin, outside of a transaction
+        self.is_leaving = False  # its worker drains: the guest is dropped once its step has ended
         self.replayed = 0
         self.on_progress = on_progress
         self.database = database
@@ -106,6 +107,17 @@ class Run:
         await self.tail.durable()
         if not self._lease_is_trusted():
             raise JournalUnavailable("its lease could not be renewed for too long to begin anything under it")
+
+    @property
+    def is_between_steps(self) -> bool:
+        """True when dropping the guest makes nobody do anything again that others have seen."""
+        return self.transaction is None and not self.in_effect
+
+    def end_effect(self, label: str, value: str, log: str) -> None:
+        """Record the result of an effect (JSON text). Raises CancelledError when the worker only waited for this."""
+        self.append(label, value, log)
+        self.in_effect = False
+        self._leave_if_wanted()
 
     def replay(self, label: str) -> str | None:
         """The recorded value of the next call, None when it is live. Call `prepare` before."""

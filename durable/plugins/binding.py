@@ -52,7 +52,10 @@ class _Bound:
         if run.transaction is not None:
             await run.before_effect()
             return await self._answer(run, arguments)
-        return await self._recorded(run, arguments)
+        try:
+            return await self._recorded(run, arguments)
+        finally:
+            run.in_effect = False
 
     async def transactional(self, run: Run, *arguments: Any) -> Any:
         if run.transaction is None:
@@ -66,11 +69,13 @@ class _Bound:
         if text is not None:
             self._drop_owned(arguments)
             return self._replayed(run, text)
-        if self._implementation.declared.kind is Kind.EFFECT:
+        is_effect = self._implementation.declared.kind is Kind.EFFECT
+        if is_effect:
             await run.before_effect()
+            run.in_effect = True
         call, answer = await self._call(run, arguments)
         text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
-        run.append(self._label, text, call.printed)
+        (run.end_effect if is_effect else run.append)(self._label, text, call.printed)
         return self._implementation.result.decode(json.loads(text))
 
     async def _answer(self, run: Run, arguments: tuple[Any, ...]) -> Any:

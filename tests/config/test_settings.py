@@ -191,3 +191,13 @@ def test_every_key_is_documented_in_one_sentence_or_two() -> None:
     for key in KEYS.values():
         assert key.doc.endswith("."), key.name
         assert hasattr(Config(), key.name)
+
+
+def test_plugins_are_named_in_a_list_or_with_commas(file: Path) -> None:
+    file.write_text('plugins = ["mail", "stock"]')
+    assert load({}, {}, file).plugins == ("mail", "stock")
+    assert load({}, {"DURABLE_PLUGINS": "mail, stock,mail"}).plugins == ("mail", "stock")
+    assert load({}, {"DURABLE_PLUGINS": "none"}).plugins == ()
+    assert load({}, {"DURABLE_PLUGINS": ""}).plugins is None
+    file.write_text("plugins = 3")
+    assert "write a list of names" in refusal(file)

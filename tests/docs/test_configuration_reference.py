@@ -19,6 +19,7 @@ ROWS = {
 IN_WORDS = {
     "database_url": "none",
     "guest_database_url": "none",
+    "plugins": "all installed",
     "cache_folder": "`durable` in `$XDG_CACHE_HOME` (`~/.cache`)",
     **dict.fromkeys(("http_idempotency_header", "egress_allow", "egress_deny", "egress_proxy"), "none"),
 }

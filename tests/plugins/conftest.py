@@ -20,8 +20,8 @@ def installed_mail(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source") / "plugin-mail"
     shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("target", "build", "*.egg-info"))
     target = tmp_path_factory.mktemp("site")
-    command = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", target, source]
-    subprocess.run([sys.executable, "-m", "pip", *command], check=True)
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
     return target
 
 

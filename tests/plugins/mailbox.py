@@ -25,7 +25,7 @@ class Mailbox(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> str:
-        return "127.0.0.1:{}".format(self.server_address[1])
+        return f"127.0.0.1:{self.server_address[1]}"
 
     @property
     def subjects(self) -> list[str]:

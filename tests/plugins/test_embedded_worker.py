@@ -6,13 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from durable import AsyncClient, config
 from durable.errors import ConfigError, InvalidComponent, TryAgain
 from durable.plugins import Call, Plugin, Resource, effect, local, pure
+from durable.plugins.plugin import Readable
 from tests.engine.database import Database, workflow
 from tests.plugins.conftest import PLUGIN
 from workers.worker import Worker
@@ -31,7 +32,7 @@ class Draft(Resource):
 class FakeMail(Plugin):
     """`acme:mail/send` for a test: `send` does what the test says."""
 
-    types = PLUGIN / "acme_mail" / "mail.wasm"
+    types: ClassVar[bytes | Readable] = PLUGIN / "acme_mail" / "mail.wasm"
 
     def __init__(self, send: Callable[[], Any] = lambda: "id") -> None:
         self.do_send = send
@@ -129,7 +130,9 @@ def test_a_bug_of_a_plugin_fails_its_task_and_nothing_else(
     reason = database.failure(failed)
     assert reason.startswith(f"the plugin 'FakeMail' failed in acme:mail/send.send: {type(error).__name__}")
     assert "test_embedded_worker.py" in reason, "it does not say where"
-    assert database.value("SELECT index FROM durable.log WHERE task_id = %s AND index > 2147483000", failed) == 2**31 - 1
+    assert (
+        database.value("SELECT index FROM durable.log WHERE task_id = %s AND index > 2147483000", failed) == 2**31 - 1
+    )
     assert database.value("SELECT max(lease) FROM durable.task") == 1
 
 
@@ -168,7 +171,7 @@ def test_a_plugin_that_does_not_start_closes_those_that_did(database: Database, 
             raise ConnectionRefusedError("nobody\nthere")
 
     mail, late = FakeMail(), Late()
-    with pytest.raises(TryAgain, match="^the plugin 'late' cannot start: ConnectionRefusedError: nobody there$"):
+    with pytest.raises(TryAgain, match=r"^the plugin 'late' cannot start: ConnectionRefusedError: nobody there$"):
         started(database, cache_folder, [mail, late])
     assert (mail.happened, late.happened) == (["start", "close"], [])
 

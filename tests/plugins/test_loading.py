@@ -1,4 +1,4 @@
-"""A plugin that does not fit is told before any task runs: by its name, in one line, as an error of the configuration."""
+"""A plugin that does not fit is told before any task runs: by its name, in one line, as a ConfigError."""
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ def test_a_resource_cannot_be_recorded(kind: Any) -> None:
         name = "locks"
         types = types(NEW_LOCK, declarations=RESOURCE)
 
-        @kind("lock")
         def new_lock(self, call: Call) -> object:
             return object()
 
+    Locks.new_lock = kind("lock")(Locks.new_lock)  # type: ignore[method-assign]
     assert "it returns a resource, which cannot be recorded: declare it pure or transactional" in refusal(Locks())
 
 

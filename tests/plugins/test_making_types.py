@@ -62,9 +62,7 @@ def test_a_folder_may_have_what_it_depends_on_in_deps(tmp_path: Path) -> None:
         "package acme:till; interface till { use acme:units/money.{amount}; pay: func(amount: amount); }"
     )
     assert main([str(tmp_path / "wit"), str(tmp_path / "till.wasm")]) == 0
-    assert interfaces((tmp_path / "till.wasm").read_bytes()) == {
-        "acme:till/till": {"pay": "func(record {cents: u64})"}
-    }
+    assert interfaces((tmp_path / "till.wasm").read_bytes()) == {"acme:till/till": {"pay": "func(record {cents: u64})"}}
 
 
 def test_the_types_of_the_example_are_made_of_its_wit(tmp_path: Path) -> None:

@@ -120,7 +120,12 @@ def test_an_effect_is_recorded_and_not_made_again() -> None:
 
 def test_everything_before_an_effect_is_durable_before_it_begins() -> None:
     seen: list[int] = []
-    scene = Scene(Desk(lambda call, *_: seen.append(len(scene.stage._written.parts)) or "ok"))
+
+    def does(call: Call, to: str) -> str:
+        seen.append(len(scene.stage._written.parts))
+        return "ok"
+
+    scene = Scene(Desk(does))
     scene.stage.run.append("before", "null")
     scene.call("send", "Ada")
     assert seen == [1], "the effect began while an event before it was in memory only"
@@ -128,7 +133,12 @@ def test_everything_before_an_effect_is_durable_before_it_begins() -> None:
 
 def test_a_local_call_is_recorded_and_waits_for_nothing() -> None:
     seen: list[int] = []
-    scene = Scene(Desk(lambda call: seen.append(len(scene.stage._written.parts)) or 2**64 - 1))
+
+    def does(call: Call) -> int:
+        seen.append(len(scene.stage._written.parts))
+        return 2**64 - 1
+
+    scene = Scene(Desk(does))
     scene.stage.run.append("before", "null")
     assert scene.call("draw") == 2**64 - 1
     assert seen == [0]
@@ -154,7 +164,11 @@ def test_an_effect_does_not_begin_under_a_lease_that_may_be_over() -> None:
 
 
 def test_within_a_transaction_nothing_is_recorded() -> None:
-    scene = Scene(Desk(lambda call, *arguments: call.log(f"{call.label}\n") or ("x" if arguments else 1)))
+    def does(call: Call, *arguments: Any) -> Any:
+        call.log(f"{call.label}\n")
+        return "x" if arguments else 1
+
+    scene = Scene(Desk(does))
     transaction = scene.enter()
     assert scene.call("send", "Ada") == Ok("x")
     assert scene.call("draw") == 1
@@ -165,7 +179,7 @@ def test_within_a_transaction_nothing_is_recorded() -> None:
 
 def test_a_transactional_function_needs_a_transaction() -> None:
     scene = Scene(Desk())
-    with pytest.raises(GuestTrap, match="acme:desk/all.pay can only be called within a transaction"):
+    with pytest.raises(GuestTrap, match=r"acme:desk/all.pay can only be called within a transaction"):
         scene.call("pay", 100)
     assert scene.desk.calls == []
 
@@ -176,7 +190,7 @@ def test_another_call_at_its_index_is_a_divergence() -> None:
 
 
 def test_a_recorded_value_of_another_type_is_told_as_a_change_of_the_plugin() -> None:
-    with pytest.raises(BrokenJournal, match="event 0 .* the plugin's types have changed"):
+    with pytest.raises(BrokenJournal, match=r"event 0 .* the plugin's types have changed"):
         Scene(Desk(), (SEND, '"to Ada"')).call("send", "Ada")
 
 
@@ -205,7 +219,12 @@ def test_a_call_knows_its_task_and_has_a_key_that_no_other_call_has() -> None:
 
 
 def test_what_a_call_logs_stands_at_its_event_once() -> None:
-    scene = Scene(Desk(lambda call, to: call.log("one\n") or call.log("two\n") or "ok"))
+    def does(call: Call, to: str) -> str:
+        call.log("one\n")
+        call.log("two\n")
+        return "ok"
+
+    scene = Scene(Desk(does))
     scene.call("send", "Ada")
     assert scene.stage.logs == [(0, "one\ntwo\n")]
     again = Scene(Desk(), (SEND, '{"Ok": "ok"}'))
@@ -235,7 +254,7 @@ def test_an_error_of_the_interface_is_an_answer_and_recorded() -> None:
 
 def test_a_task_failure_fails_the_task_with_its_message() -> None:
     scene = Scene(raising(TaskFailure("the account is closed")))
-    with pytest.raises(GuestTrap, match="^the account is closed$"):
+    with pytest.raises(GuestTrap, match=r"^the account is closed$"):
         scene.call("send", "Ada")
     assert scene.stage.recorded == []
 
@@ -251,23 +270,28 @@ def test_unavailable_suspends_the_task_for_as_long_as_it_says() -> None:
     assert scene.stage.recorded == []
 
 
+ARGUMENTS: dict[str, list[Any]] = {"send": ["Ada"], "draw": [], "double": [1], "pay": [1], "[constructor]note": []}
+
+
 @pytest.mark.parametrize("error", [ValueError("boom"), SystemExit(3), GeneratorExit(), asyncio.CancelledError()])
 @pytest.mark.parametrize("name", ["send", "draw", "pay"])
 def test_every_other_exception_is_a_bug_of_the_plugin(error: BaseException, name: str) -> None:
     scene = Scene(raising(error))
     if name == "pay":
         scene.enter()
-    with pytest.raises(PluginFailed, match=f"^the plugin 'Desk' failed in acme:desk/all.{name}: {type(error).__name__}"):
-        scene.call(name, *(["Ada"] if name == "send" else [1] if name == "pay" else []))
+    said = f"^the plugin 'Desk' failed in acme:desk/all.{name}: {type(error).__name__}"
+    with pytest.raises(PluginFailed, match=said):
+        scene.call(name, *ARGUMENTS[name])
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "value"), [("send", ["a"], 1), ("draw", [], -1), ("double", [1], "two"), ("[constructor]note", [], None)]
-)
-def test_a_value_that_is_not_of_the_type_is_a_bug_of_the_plugin(name: str, arguments: list[Any], value: Any) -> None:
+WRONG_VALUES = [("send", 1), ("draw", -1), ("double", "two"), ("[constructor]note", None)]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_VALUES)
+def test_a_value_that_is_not_of_the_type_is_a_bug_of_the_plugin(name: str, value: Any) -> None:
     scene = Scene(Desk(lambda *_: value))
-    with pytest.raises(PluginFailed, match="the plugin 'Desk' failed in .* where WIT has|out of the range"):
-        scene.call(name, *arguments)
+    with pytest.raises(PluginFailed, match=r"the plugin 'Desk' failed in .*(where WIT has|out of the range)"):
+        scene.call(name, *ARGUMENTS[name])
     assert scene.stage.recorded == []
 
 
@@ -339,6 +363,29 @@ def test_a_run_that_is_stopped_is_no_bug_of_the_plugin() -> None:
             await sending
 
     asyncio.run(stop())
+
+
+def test_a_worker_that_drains_lets_an_effect_end_and_drops_the_guest_then() -> None:
+    scene = Scene(Desk())
+    run = scene.stage.run
+    assert run.is_between_steps
+
+    def does(call: Call, to: str) -> str:
+        assert not run.is_between_steps
+        run.is_leaving = True
+        return "ok"
+
+    scene.desk.does = does
+    with pytest.raises(asyncio.CancelledError):
+        scene.call("send", "Ada")
+    assert scene.stage.recorded == [(SEND, '{"Ok": "ok"}')]
+
+
+def test_an_effect_that_failed_is_over() -> None:
+    scene = Scene(raising(ValueError()))
+    with pytest.raises(PluginFailed):
+        scene.call("send", "Ada")
+    assert scene.stage.run.is_between_steps
 
 
 # -- resources -------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_a_workflow_calls_the_plugin_of_an_installed_package(
     ]
     # The pure calls (domain-of, the draft and its lines) are not in the journal.
     assert of_mail(database, task) == ["acme:mail/send.quota", SEND, DRAFT]
-    assert f"a customer at example.org; 500 messages left today\n[mail to ada@example.org: Welcome]\n" in database.log(
+    assert "a customer at example.org; 500 messages left today\n[mail to ada@example.org: Welcome]\n" in database.log(
         task
     )
     database.assert_dense(task)

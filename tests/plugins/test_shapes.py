@@ -89,7 +89,7 @@ V = '(type $v (variant (case "none") (case "many" u8))) (export "v" (type $w (eq
 E = '(type $e (enum "red" "blue")) (export "e" (type $c (eq $e)))'
 F = '(type $f (flags "read" "write")) (export "f2" (type $g (eq $f)))'
 
-WRONG = [
+WRONG: list[tuple[str, str, list[Any]]] = [
     ("u8", "", [-1, 256, 1.0, "1", None, True]),
     ("s64", "", [2**63]),
     ("f32", "", [1e39, "1", None, True]),
