@@ -240,7 +240,16 @@ def test_doctor_says_what_is_wrong_and_what_to_do(durable: Durable, worker: Work
     findings = {row["check"]: row for row in map(json.loads, slow.out.splitlines())}
     assert findings["cache folder"]["status"] == "warning"
     assert "cache_folder" in findings["cache folder"]["remedy"]
-    assert set(findings) == {"wasmtime", "cache folder", "database", "clock", "schema", "privileges", "workers"}
+    assert set(findings) == {
+        "wasmtime",
+        "cache folder",
+        "plugins",
+        "database",
+        "clock",
+        "schema",
+        "privileges",
+        "workers",
+    }
 
 
 @pytest.mark.parametrize("granted", ["", "SCHEMA durable", "durable.migration", "durable.task"])

@@ -12,7 +12,7 @@ import wasmtime
 from durable.wasm import resources
 from durable.wasm.engine import EpochTicker
 from durable.wasm.fiber import Fiber
-from durable.wasm.resources import MAX_RESOURCES, Resources
+from durable.wasm.resources import MAX_RESOURCES, Resource, Resources
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Ok
 from tests.wasm.guests import HostCall, HostInterface
@@ -176,6 +176,62 @@ def test_guests_with_the_same_handles_see_their_own_objects(things: Machine) -> 
         holders = [Holder(base=100 * i) for i in range(50)]
         await asyncio.gather(*[things.run(program, holder) for holder in holders])
         assert [holder.notes for holder in holders] == [[100 * i + 10] for i in range(50)]
+
+    asyncio.run(scenario())
+
+
+# -- telling an object that it is not needed any more -----------------------------------------------------------------
+class Told(Resource):
+    """Notes with its holder, as a number above 1000, that it was closed."""
+
+    def __init__(self, holder: Holder, number: int) -> None:
+        self.number = number
+        self._holder = holder
+
+    def close(self) -> None:
+        self._holder.notes.append(1000 + self.number)
+        if self.number == 20:
+            raise RuntimeError("which is logged and harms nobody")
+
+
+@pytest.fixture(scope="module")
+def tellers(engine: wasmtime.Engine, ticker: EpochTicker) -> Machine:
+    functions: dict[str, Any] = {call.name: None for call in THINGS.calls} | {
+        "[constructor]thing": Told,
+        "[method]thing.number": lambda holder, thing: thing.number,
+        "consume": lambda holder, thing: thing.number,
+        "note": lambda holder, n: holder.notes.append(n),
+        "wait": lambda holder: asyncio.sleep(0.001),
+    }
+    return Machine(engine, ticker, THINGS, functions)
+
+
+@pytest.mark.parametrize(
+    ("does", "noted"),
+    [
+        ("(DROP (local.get $a)) (call $wait) (NOTE (i32.const 1))", [1010, 1, 1020]),
+        ("(NOTE (i32.const 1))", [1, 1010, 1020]),
+        ("(NOTE (call $consume (local.get $a)))", [10, 1020]),
+        ("(DROP (local.get $b)) (DROP (local.get $a)) (call $wait)", [1020, 1010]),
+    ],
+    ids=["dropped", "left behind", "given away", "all dropped"],
+)
+def test_an_object_is_told_once_that_its_handle_is_gone(tellers: Machine, does: str, noted: list[int]) -> None:
+    assert notes(tellers, MAKE_TWO + does) == noted
+
+
+def test_the_objects_of_a_guest_that_traps_or_is_cancelled_are_told(tellers: Machine) -> None:
+    async def scenario() -> None:
+        trapped, cancelled = Holder(), Holder()
+        with pytest.raises(GuestTrap):
+            await tellers.run(tellers.program(body(f"{MAKE_TWO} unreachable")), trapped)
+        waiting = asyncio.create_task(
+            tellers.run(tellers.program(body(f"{MAKE_TWO} (loop (call $wait) (br 0))")), cancelled)
+        )
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert trapped.notes == cancelled.notes == [1010, 1020]
 
     asyncio.run(scenario())
 
