@@ -86,6 +86,47 @@ def test_a_worker_is_killed_between_a_mail_and_its_commit_and_the_mail_is_sent_a
     database.assert_dense(task)
 
 
+def test_a_transaction_is_one_event_and_its_mails_go_out_again_together(
+    database: Database, start_service: StartService, mail: Mailbox
+) -> None:
+    service = start_service()
+    team = ["bob@example.org", "nobody@example.org", "eve@example.org"]
+    mail.silent_at = 3  # the welcome, bob's, eve's
+    task = database.launch("welcome", {"to": "ada@example.org", "seconds": 0, "team": team})
+    wait_until(lambda: len(mail.messages) == 3, "the last mail of the transaction")
+    assert "tell the team" not in database.labels(task)
+    os.kill(wait_until(lambda: service.worker_of(task), "a worker that runs the task"), signal.SIGKILL)
+    assert database.wait_for_end(task, 60) == "complete"
+    assert mail.subjects == ["Welcome", *["A customer"] * 4, "Are you there?"]
+    assert ids(mail)[1:3] == ids(mail)[3:5], "the same mails have other keys when they are sent again"
+    assert len(set(ids(mail))) == 4
+    assert of_mail(database, task) == ["acme:mail/send.quota", SEND, DRAFT]
+    assert [value for _, label, value in database.events(task) if label == "tell the team"] == [
+        {"type": "value", "data": 2}
+    ]
+    assert "2 of the team know" in database.log(task)
+    assert database.log(task).count("[mail to bob@example.org: A customer]") == 1
+    database.assert_dense(task)
+
+
+def test_a_drain_lets_a_mail_that_is_under_way_arrive_and_sends_it_once(
+    database: Database, start_service: StartService, mail: Mailbox
+) -> None:
+    service = start_service(workers=1)
+    mail.answers.clear()
+    task = database.launch("welcome", {"to": "ada@example.org", "seconds": 0})
+    wait_until(lambda: mail.messages, "a mail under way")
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: database.value("SELECT draining FROM durable.worker"), "a worker that drains")
+    mail.answers.set()
+    assert service.process.wait(40) == 0
+    assert of_mail(database, task) == ["acme:mail/send.quota", SEND]
+    service.start()
+    assert database.wait_for_end(task) == "complete"
+    assert mail.subjects == ["Welcome", "Are you there?"]
+    database.assert_dense(task)
+
+
 def test_an_error_of_the_interface_is_the_workflows_to_handle(
     database: Database, start_service: StartService, mail: Mailbox
 ) -> None:
@@ -122,6 +163,7 @@ def test_a_worker_without_the_plugin_leaves_the_task_to_one_that_has_it(
     healthy = database.launch("hello-world")
     assert database.wait_for_end(healthy) == "complete"
     wait_until(lambda: database.state(task) == "ready", "the task is nobody's")
+    assert "error of the host" not in without.log
     assert database.value("SELECT lease FROM durable.task WHERE id = %s", task) == 2, "it was claimed again and again"
     start_service(workers=1)
     assert database.wait_for_end(task) == "complete"
