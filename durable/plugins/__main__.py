@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -40,19 +41,25 @@ def types_of(wit: Path) -> bytes:
 
 def _run(wasi: wasmtime.WasiConfig) -> int:
     """The exit status of the tool."""
-    engine = wasmtime.Engine()
+    engine, tool = _tool()
     store = wasmtime.Store(engine)
     store.set_wasi(wasi)
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
-    tool = (resources.files("durable") / "plugins" / "plugin-types.wasm").read_bytes()
-    start = linker.instantiate(store, wasmtime.Module(engine, tool)).exports(store)["_start"]
+    start = linker.instantiate(store, tool).exports(store)["_start"]
     assert isinstance(start, wasmtime.Func)
     try:
         start(store)
     except wasmtime.ExitTrap as end:
         return end.code
     return 0
+
+
+@cache
+def _tool() -> tuple[wasmtime.Engine, wasmtime.Module]:
+    engine = wasmtime.Engine()
+    tool = resources.files("durable") / "plugins" / "plugin-types.wasm"
+    return engine, wasmtime.Module(engine, tool.read_bytes())
 
 
 def main(arguments: list[str] | None = None) -> int:
