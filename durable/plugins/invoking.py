@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from durable.plugins.errors import PluginFailed, ResultError, TaskFailure, Unava
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Err
 
+_log = logging.getLogger("durable.plugins")
 _SHORTEST_RETRY = 0.1
 _LONGEST_RETRY = 365 * 86400.0
 
@@ -46,8 +48,11 @@ class Invoker:
         except TaskFailure as error:
             raise GuestTrap(str(error)) from None
         except Unavailable as error:
+            _log.info(
+                "task %s tries %s again later: %s", run.task.id, call.label, error, extra={"task_id": run.task.id}
+            )
             raise _again(run, error) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GuestTrap):
             raise
         except BaseException as error:
             # SystemExit included: no plugin may end the worker, nor make a run look as if it had been stopped.

@@ -60,7 +60,7 @@ class LoadedPlugins:
                     await plugin.start()
             except DurableError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise TryAgain(
                     f"the plugin {plugin.name!r} cannot start: {type(error).__name__}: {' '.join(str(error).split())}"
                 ) from error
@@ -73,7 +73,7 @@ class LoadedPlugins:
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await plugin.close()
-            except Exception:
+            except (Exception, SystemExit):
                 _log.exception("closing the plugin %r failed", plugin.name)
         for invoker in self._invokers:
             invoker.close()

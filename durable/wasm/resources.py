@@ -26,7 +26,7 @@ def close_resource(value: object) -> None:
     if isinstance(value, Resource):
         try:
             value.close()
-        except Exception:
+        except (Exception, SystemExit):
             _log.exception("closing a %s failed", type(value).__name__)
 
 

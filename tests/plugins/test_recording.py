@@ -232,6 +232,12 @@ def test_what_a_call_logs_stands_at_its_event_once() -> None:
     assert again.stage.logs == []
 
 
+def test_a_call_that_logs_more_than_the_task_may_print_fails_the_task() -> None:
+    scene = Scene(Desk(lambda call, to: call.log("x" * 101)), max_task_log_bytes=100)
+    with pytest.raises(GuestLimit, match="max_task_log_bytes"):
+        scene.call("send", "Ada")
+
+
 def test_a_pure_call_cannot_log() -> None:
     with pytest.raises(PluginFailed, match="is pure and has no event to log with"):
         Scene(Desk(lambda call, n: call.log("x"))).call("double", 1)
