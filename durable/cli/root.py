@@ -13,6 +13,7 @@ from durable.cli.notify import notify
 from durable.cli.options import Group
 from durable.cli.program import program
 from durable.cli.reading import events, logs
+from durable.cli.service import service
 from durable.cli.supervise import supervise
 from durable.cli.tasks import cancel, list_tasks, pause, resume, show, wait
 from durable.cli.version import print_version, version
@@ -53,6 +54,7 @@ for command in (
     migrate,
     config,
     doctor,
+    service,
     version,
     completion,
 ):
