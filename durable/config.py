@@ -326,7 +326,8 @@ _Found = dict[str, tuple[object, str]]  # key → value as written, and where
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> Config:
-    """The configuration: a flag wins over a variable, a variable over the file, the file over the default.
+    """The configuration: a flag wins over a variable, a variable over a credential of the service manager, that over
+    the file, the file over the default.
 
     `flags` maps keys to values, None meaning not given. `file` is the file named by a flag; without it the
     one that DURABLE_CONFIG names is read, or `SYSTEM_FILE` when there is one.
@@ -335,7 +336,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     together.
     """
     found: _Found = {"cache_folder": (default_cache_folder(environ), "default")}
-    found |= _from_file(file, environ) | _from_environ(environ)
+    found |= _from_file(file, environ) | _from_credentials(environ) | _from_environ(environ)
     found |= {key: (value, KEYS[key].flag) for key, value in flags.items() if value is not None}
     values = {key: _read(KEYS[key], value, source) for key, (value, source) in found.items()}
     config = Config(**values, sources={key: source for key, (_, source) in found.items()})
@@ -410,6 +411,26 @@ def _from_file(file: Path | None, environ: Mapping[str, str]) -> _Found:
         if name not in KEYS:
             raise ConfigError(f'unknown key "{name}" in {path}; did you mean "{_nearest(name)}"?')
     return {name: (value, str(path)) for name, value in written.items()}
+
+
+#: The keys whose values may hold a password, and which a service manager can therefore hand over as credentials.
+CREDENTIALS = ("database_url", "guest_database_url", "egress_proxy")
+
+
+def _from_credentials(environ: Mapping[str, str]) -> _Found:
+    """Files of the folder that systemd names: readable by the service alone, and in nobody's environment."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    found: _Found = {}
+    for name in CREDENTIALS if folder else ():
+        path = Path(str(folder)) / name
+        try:
+            found[name] = (path.read_text(encoding="utf-8").strip(), f"credential {name}")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigError(f"cannot read the credential {path}: {why}") from None
+    return found
 
 
 def _from_environ(environ: Mapping[str, str]) -> _Found:

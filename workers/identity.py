@@ -19,10 +19,13 @@ def this_process() -> WorkerIdentity:
 def is_gone(suspect: Suspect, observer: WorkerIdentity) -> bool:
     """True when the process of a worker of this boot and pid namespace certainly does not run any more.
 
-    Where the kernel does not tell (no /proc), nothing is certain and the heartbeat decides.
+    Where the kernel does not tell (no /proc, or one that hides the processes of other users), nothing is certain and
+    the heartbeat decides.
     """
     if not observer.boot or suspect.boot != observer.boot or not suspect.pid_started:
         return False
+    if _stat(suspect.pid) is None:
+        return not _exists(suspect.pid)
     return _started(suspect.pid) != suspect.pid_started
 
 
@@ -37,9 +40,23 @@ def _boot() -> str:
 
 def _started(pid: int) -> int | None:
     """Kernel start time of a process in clock ticks since boot; None when there is none, or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[_START_TIME_FIELD])
+
+
+def _stat(pid: int) -> list[str] | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[_START_TIME_FIELD])
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, though hidepid= or ProtectProc= may keep it out of our /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -103,7 +103,9 @@ def _write(path: Path, text: str, force: bool) -> None:
 
 def _next_steps(unit: Unit) -> Iterator[str]:
     systemctl = "systemctl --user" if unit.for_user else "systemctl"
-    if not unit.for_user and (unit.has_instances or not Path(unit.credential).exists()):
+    if unit.has_instances:
+        yield f"write {unit.folder}/INSTANCE.toml"
+    if not unit.for_user and not Path(unit.credential).exists():
         file = unit.credential.replace("%i", "INSTANCE")
         yield f"install -D -m 600 /dev/stdin {file}   # type the URL of the database, then Ctrl-D"
     yield f"{systemctl} daemon-reload"

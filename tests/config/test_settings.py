@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from durable.config import KEYS, Config, check_relations, default_cache_folder, load
+from durable.config import CREDENTIALS, KEYS, Config, check_relations, default_cache_folder, load
 from durable.errors import ConfigError
 
 NOWHERE = {"DURABLE_CONFIG": ""}
@@ -58,6 +59,45 @@ def test_database_url_is_taken_where_it_is_set_first(file: Path) -> None:
     environ["DURABLE_DATABASE_URL"] = "postgresql://ours/db"
     assert load({}, environ, file).database_url == "postgresql://ours/db"
     assert load({"database_url": "postgresql://flag/db"}, environ, file).database_url == "postgresql://flag/db"
+
+
+def test_a_credential_of_the_service_manager_wins_over_the_file_and_over_nothing_else(
+    file: Path, tmp_path: Path
+) -> None:
+    file.write_text('database_url = "postgresql://file/db"\nguest_database_url = "postgresql://file/guest"')
+    (tmp_path / "database_url").write_text("postgresql://me:s3cr3t@credential/db\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    config = load({}, environ, file)
+    assert config.database_url == "postgresql://me:s3cr3t@credential/db"
+    assert config.source_of("database_url") == "credential database_url"
+    assert config.guest_database_url == "postgresql://file/guest"
+    (tmp_path / "guest_database_url").write_text("postgresql://credential/guest")
+    (tmp_path / "egress_proxy").write_text("http://me:s3cr3t@proxy:3128")
+    (tmp_path / "max_tasks").write_text("no secret, and therefore not looked at")
+    config = load({}, environ, file)
+    assert (config.guest_database_url, config.max_tasks) == ("postgresql://credential/guest", 1000)
+    assert config.egress_proxy == "http://me:s3cr3t@proxy:3128"
+    environ["DATABASE_URL"] = "postgresql://general/db"
+    assert load({}, environ, file).database_url == "postgresql://general/db"
+
+
+def test_a_bad_credential_is_an_error_that_does_not_show_it(tmp_path: Path) -> None:
+    credential = tmp_path / "database_url"
+    credential.write_text("postgresql://me:s3cr3t/x@host/db")
+    said = refusal(CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert said.startswith("database_url (from credential database_url): user name and password must be percent-enc")
+    credential.write_bytes(b"postgresql://\xff")
+    assert refusal(CREDENTIALS_DIRECTORY=str(tmp_path)) == f"cannot read the credential {credential}: it is not UTF-8"
+    credential.write_text("")
+    assert "write postgresql://" in refusal(CREDENTIALS_DIRECTORY=str(tmp_path))
+    credential.unlink()
+    credential.mkdir()
+    assert refusal(CREDENTIALS_DIRECTORY=str(tmp_path)).endswith("Is a directory")
+
+
+def test_every_key_that_may_hold_a_password_can_be_a_credential() -> None:
+    hidden = {one.name for one in fields(Config) if one.metadata and not one.repr}
+    assert set(CREDENTIALS) == hidden
 
 
 def test_the_file_is_the_one_that_a_variable_names(file: Path) -> None:
