@@ -67,7 +67,7 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         at = panel["gridPos"]
-        assert 0 <= at["x"] and at["x"] + at["w"] <= 24
+        assert at["x"] >= 0 and at["x"] + at["w"] <= 24
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         assert not cells & taken, panel["title"]
         taken |= cells
