@@ -17,8 +17,8 @@ from tests.engine.database import Database, workflow
 ROLES = Path(__file__).parent.parent.parent / "ops" / "roles.sql"
 LOGINS = ("worker", "client", "guest")
 
-# What each login may do: S(elect), I(nsert), U(pdate), D(elete). An * stands for all that there is, TRUNCATE, REFERENCES
-# and TRIGGER included. In small letters: in some columns only, which are below.
+# What each login may do: S(elect), I(nsert), U(pdate), D(elete). An * stands for everything, TRUNCATE, REFERENCES and
+# TRIGGER included. In small letters: in some columns only, which are below.
 TABLES = {
     #                     owner  worker  client  guest
     "task":              ("*",   "SIUD", "SIu",  ""),
