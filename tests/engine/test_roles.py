@@ -66,8 +66,8 @@ def urls(database: Database) -> Iterator[dict[str, str]]:
     try:
         with psycopg.connect(urls["owner"], autocommit=True) as owner:
             migrate(owner)
-            owner.execute(ROLES.read_text())  # type: ignore[call-overload]
-            owner.execute(ROLES.read_text())  # type: ignore[call-overload]  # again, as after an upgrade
+            owner.execute(ROLES.read_text())
+            owner.execute(ROLES.read_text())  # again, as after an upgrade
         for login in LOGINS:
             database.query(f"CREATE ROLE test_{login} LOGIN IN ROLE durable_{login}")
         yield urls
