@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[2]
 # Only what lies elsewhere when tests run: where this Python is, perhaps in a home folder that the sandbox hides.
 _WHERE_THE_TESTS_ARE = f"""
 [Service]
-Type=exec
 ProtectHome=tmpfs
 BindReadOnlyPaths={sys.base_prefix} {sys.prefix} {ROOT}
 """
@@ -91,6 +90,10 @@ def _start(systemd: Systemd) -> None:
     assert started.returncode == 0, started.stderr + systemd.journal("durable")
 
 
+def _workers(database: Database) -> set[int]:
+    return {pid for (pid,) in database.query("SELECT pid FROM durable.worker")}
+
+
 def test_tasks_run_in_the_sandbox_and_programs_are_cached(systemd: Systemd, database: Database) -> None:
     _start(systemd)
     assert database.value("SELECT count(*) FROM durable.worker") == 2, "systemctl returns when all are registered"
@@ -111,7 +114,7 @@ def test_tasks_run_in_the_sandbox_and_programs_are_cached(systemd: Systemd, data
 
 def test_its_processes_have_no_rights_and_a_user_of_their_own(systemd: Systemd, database: Database) -> None:
     _start(systemd)
-    for (pid,) in database.query("SELECT pid FROM durable.worker"):
+    for pid in _workers(database):
         status = dict(
             line.split(":\t", 1)
             for line in systemd.run("cat", f"/proc/{pid}/status").stdout.splitlines()
@@ -133,6 +136,16 @@ def test_a_restart_drains_and_a_task_goes_on_after_it(systemd: Systemd, database
     assert database.wait_for_end(task) == "complete"
     assert len(database.log(task).splitlines()) == 4
     assert "stopped, exit status 0" in systemd.journal("durable")
+
+
+def test_a_reload_replaces_the_workers_and_not_the_service(systemd: Systemd, database: Database) -> None:
+    _start(systemd)
+    service, before = systemd.property("durable", "MainPID"), _workers(database)
+    wait_until(lambda: systemd.property("durable", "StatusText").startswith("2/2 workers"), "it says so")
+    assert systemd.systemctl("reload", "durable").returncode == 0
+    wait_until(lambda: len(_workers(database)) == 2 and not before & _workers(database), "there are others")
+    wait_until(lambda: systemd.property("durable", "ActiveState") == "active", "the reload is over")
+    assert systemd.property("durable", "MainPID") == service
 
 
 def test_after_a_crash_it_is_started_again_and_after_a_configuration_error_it_is_not(
