@@ -106,7 +106,9 @@ def main(prometheus: str, minutes: float) -> None:
         if panel["type"] == "row":
             figure.text(x + 0.005, top - height / 2, panel["title"], color=TEXT, fontsize=9, va="center", weight="bold")
             continue
-        figure.add_artist(plt.Rectangle((x + 0.002, top - height + 0.001), width - 0.004, height - 0.002, color=PANEL))
+        figure.add_artist(
+            plt.Rectangle((x + 0.002, top - height + 0.001), width - 0.004, height - 0.002, color=PANEL, zorder=-1)
+        )
         figure.text(x + 0.008, top - 0.35 / rows, panel["title"], color=TEXT, fontsize=8, va="top")
         stat = panel["type"] == "stat"
         axes = figure.add_axes(
