@@ -136,6 +136,7 @@ NAMING_RULES = Kind("rules", naming_rules, show_rules)
 PROXY = Kind("url", _proxy, lambda value: urls.redacted(str(value)))
 HEADER = Kind("header", _header_name)
 NAMES = Kind("names", _names, lambda value: "all" if value is None else ", ".join(value) or "none")
+ADDRESS = Kind("address", str)
 LOG_FORMAT = _one_of("auto", "human", "json")
 LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 
@@ -264,6 +265,12 @@ class Config:
         30.0,
         "How long a worker may take to hand its tasks back before it is killed; open transactions have half of it.",
     )
+    hang_timeout: float = _key(
+        SECONDS,
+        60.0,
+        "A worker whose event loop has stood still for this long is aborted and replaced.",
+        least=5.0,
+    )
     guest_memory_limit: int = _key(BYTES, 256 * MiB, "The memory of one running task.", least=64 * KiB, most=4 * GiB)
     guest_cpu_slice: float = _key(
         SECONDS,
@@ -296,6 +303,11 @@ class Config:
     )
     log_format: str = _key(LOG_FORMAT, "auto", "auto is human on a terminal and json elsewhere.")
     log_level: str = _key(LOG_LEVEL, "info", "The least severe records that are logged.")
+    log_file: Path | None = field(
+        default=None,
+        metadata=_about(PATH, "The file that supervise appends its log to, opened anew at SIGUSR1. None: stderr."),
+    )
+    metrics_addr: str = _key(ADDRESS, "off", "Where metrics are served: HOST:PORT, or off.")
 
     #: Where each value that is not a default was found, as text for people.
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -363,6 +375,11 @@ _RELATIONS: tuple[tuple[Callable[[Config], bool], str], ...] = (
     (
         lambda c: c.idle_in_transaction_timeout < c.heartbeat_timeout,
         "heartbeat_timeout ({heartbeat_timeout}) must be longer than the idle-in-transaction timeout",
+    ),
+    (
+        # Until then its leases hold, and it may only be slow.
+        lambda c: c.hang_timeout >= c.heartbeat_timeout,
+        "hang_timeout ({hang_timeout}) must be at least heartbeat_timeout ({heartbeat_timeout})",
     ),
     (
         lambda c: c.flush_interval * 3 <= c.heartbeat_timeout * _ROUNDING,

@@ -1,4 +1,5 @@
-"""The line between the supervisor and one worker: messages as JSON, one a line, over a socket pair.
+"""The line between the supervisor and one child (a worker or the exporter): JSON messages, one a line, over a
+socket pair.
 
 Neither side ever blocks on it: a supervisor must not hang on a stopped worker, nor a worker's event loop on a
 stopped supervisor. The end of the line is a message too: the other process is gone.
@@ -82,11 +83,29 @@ class Drain:
     """Supervisor: hand back your tasks and exit."""
 
 
-Message = Registered | Ready | Progress | Draining | Reclaimed | Failed | Stopped | Reclaim | Drain
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Supervisor: write your tasks and stacks into the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Supervisor, to the exporter: how the workers are. One entry for each slot, in the order of `slots`, which are
+    their numbers; `up` is 1 where the worker is ready, `restarts` counts since the service started. `ready`: all
+    workers have been ready once, one of them is now, and the service is not stopping.
+    """
+
+    up: tuple[int, ...]
+    restarts: tuple[int, ...]
+    slots: tuple[int, ...]
+    ready: bool
+
+
+Message = Registered | Ready | Progress | Draining | Reclaimed | Failed | Stopped | Reclaim | Drain | Dump | Fleet
 
 _TYPES: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
-    for kind in (Registered, Ready, Progress, Draining, Reclaimed, Failed, Stopped, Reclaim, Drain)
+    for kind in (Registered, Ready, Progress, Draining, Reclaimed, Failed, Stopped, Reclaim, Drain, Dump, Fleet)
 }
 
 

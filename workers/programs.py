@@ -37,6 +37,11 @@ class Programs:
         self._loaded: OrderedDict[int, asyncio.Task[Program]] = OrderedDict()
         #: Programs that this worker lacks a plugin for. Its plugins stay what they are, so these do too.
         self.lacking: set[int] = set()
+        self._hashes: dict[int, str] = {}
+
+    def hash_of(self, program_id: int) -> str:
+        """For people: "" until the program is being loaded."""
+        return self._hashes.get(program_id, "")
 
     async def load(self, program_id: int) -> Program:
         """Raises InvalidComponent when this host cannot run the program, MissingPlugin when another one may,
@@ -57,11 +62,12 @@ class Programs:
 
     def _forget_oldest(self) -> None:
         while len(self._loaded) > _KEPT:
-            self._loaded.popitem(last=False)
+            program_id, _ = self._loaded.popitem(last=False)
+            self._hashes.pop(program_id, None)
 
     async def _load(self, program_id: int) -> Program:
         try:
-            program_hash = await self._store.program_hash(program_id)
+            program_hash = self._hashes[program_id] = await self._store.program_hash(program_id)
             async with self._compilations:
                 component = await asyncio.to_thread(self._cache.find, program_hash)
                 if component is None:

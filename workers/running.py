@@ -21,6 +21,7 @@ from durable.runner import Runner, crashed, failed
 from durable.timing import DatabaseClock
 from durable.wasm.program import Program
 from workers.programs import Programs
+from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
 
@@ -94,6 +95,13 @@ class RunningTasks:
             run = self._runs.get(task_id)
             if run is not None and run.task.lease == lease and run.tail.is_durable:
                 run.tail.break_off(lost_lease())
+
+    def describe(self) -> list[TaskInMemory]:
+        """What each task is at."""
+        return [
+            TaskInMemory(run.task.id, self._programs.hash_of(run.task.program_id), run.cursor.index, run.state, running)
+            for run, running in self._tasks.items()
+        ]
 
     async def stop_between_steps(self) -> None:
         """Drop the guests that have no transaction open, and no effect of a plugin, where they stand, and write their

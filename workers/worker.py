@@ -33,6 +33,7 @@ from workers.identity import this_process
 from workers.programs import Programs
 from workers.sessions import Sessions
 from workers.shift import Shift
+from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
 _REGISTER_AGAIN = 0.5
@@ -87,6 +88,10 @@ class Worker:
     def task_count(self) -> int:
         """Tasks in memory now."""
         return 0 if self._shift is None else len(self._shift.running)
+
+    def tasks_in_memory(self) -> list[TaskInMemory]:
+        """What each of them is at."""
+        return [] if self._shift is None else self._shift.running.describe()
 
     async def start(self) -> None:
         """Connect, register, and start claiming.

@@ -18,6 +18,7 @@ from durable.model import Culprit
 from workers.link import (
     Drain,
     Draining,
+    Dump,
     Failed,
     Link,
     Message,
@@ -28,6 +29,7 @@ from workers.link import (
     Registered,
     Stopped,
 )
+from workers.stack_dump import TaskInMemory, log_tasks_and_stacks
 
 logger = logging.getLogger("durable.worker")
 
@@ -42,6 +44,7 @@ class WorkerLike(Protocol):
 
     @property
     def task_count(self) -> int: ...
+    def tasks_in_memory(self) -> Sequence[TaskInMemory]: ...
     async def start(self) -> None: ...
     async def drain(self) -> None: ...
     async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit] = ()) -> None: ...
@@ -115,6 +118,8 @@ class _WorkerProcess:
                 self._want_drain()
             case Reclaim(worker_ids, culprits):
                 self._keep(self._reclaim(worker_ids, culprits), self._reclaims)
+            case Dump():
+                log_tasks_and_stacks(self._worker.tasks_in_memory())
 
     def _want_drain(self) -> None:
         if not self._drain_wanted.is_set():

@@ -37,11 +37,15 @@ class Invocation:
     @cached_property
     def config(self) -> Config:
         """The configuration; logging is set up by it. Raises ConfigError."""
-        file = self.flags.get("config")
-        keys = {name: value for name, value in self.flags.items() if name in KEYS}
-        config = load(keys, self.environ, Path(str(file)) if file else None)
+        config = self.read_config()
         set_up_logging(config)
         return config
+
+    def read_config(self) -> Config:
+        """The configuration as it is now: the file may have changed. Raises ConfigError."""
+        file = self.flags.get("config")
+        keys = {name: value for name, value in self.flags.items() if name in KEYS}
+        return load(keys, self.environ, Path(str(file)) if file else None)
 
     @cached_property
     def database_url(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -10,6 +12,7 @@ from durable import log_format
 from durable.cli.invocation import EMBEDDED, Invocation, check_schema, migrate
 from durable.cli.options import Command, with_key_options
 from durable.config import Config
+from durable.errors import ConfigError
 from durable.plugins.installed import installed
 
 
@@ -28,26 +31,35 @@ def supervise(invocation: Invocation, workers: int | None, migrates: bool) -> in
     installed(config.plugins)
     count = workers or os.cpu_count() or 1
     if config.database_url is None:
-        return _with_embedded(config, count)
+        return _with_embedded(invocation, count)
     if migrates:
         migrate(config.database_url)
     check_schema(config.database_url)
-    return _fork(config, count)
+    return _fork(config, count, partial(_read_again, invocation, None))
 
 
-def _with_embedded(config: Config, workers: int) -> int:
+def _with_embedded(invocation: Invocation, workers: int) -> int:
     from durable.embedded import EmbeddedServer
 
     with EmbeddedServer().hold() as server:
         migrate(server.url)
-        return _fork(config.with_database_url(server.url, EMBEDDED), workers)
+        config = invocation.config.with_database_url(server.url, EMBEDDED)
+        return _fork(config, workers, partial(_read_again, invocation, server.url))
 
 
-def _fork(config: Config, workers: int) -> int:
+def _read_again(invocation: Invocation, embedded_url: str | None) -> Config:
+    """The configuration for workers that are started from now on. `embedded_url` is that of our own server."""
+    config = invocation.read_config()
+    if (config.database_url is None) != (embedded_url is not None):
+        raise ConfigError("to change between the embedded server and another database, restart the service")
+    return config if embedded_url is None else config.with_database_url(embedded_url, EMBEDDED)
+
+
+def _fork(config: Config, workers: int, reload: Callable[[], Config]) -> int:
     """From here on processes are forked: no connection may be open and no thread alive."""
     from workers.supervisor import supervise as run_workers
 
-    return run_workers(config, workers)
+    return run_workers(config, workers, reload=reload)
 
 
 with_key_options(supervise)

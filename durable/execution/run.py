@@ -64,6 +64,17 @@ class Run:
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
 
+    @property
+    def state(self) -> str:
+        """What it is at, in words for an operator."""
+        if self.inbox.waiting:
+            return "waits for a notification"
+        if self.transaction is not None:
+            return f'in transaction "{self.transaction.label}"'
+        if self.cursor.index < self.cursor.length:
+            return f"replaying event {self.cursor.index} of {self.cursor.length}"
+        return f"live at event {self.cursor.index}"
+
     # -- the journal -------------------------------------------------------------------------------------------------
     def record(
         self, label: str, live: Callable[[], T], encode: Callable[[T], str], decode: Callable[[str], T], log: str = ""

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """What a supervisor that only looks around sees when it is called."""
     seen: Seen = {}
 
-    def supervise(config: Config, workers: int) -> int:
+    def supervise(config: Config, workers: int, *, reload: Callable[[], Config]) -> int:
         assert config.database_url is not None
         with psycopg.connect(config.database_url, autocommit=True) as connection:
             seen["sessions"] = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).fetchone()
             seen["version"] = connection.execute("SELECT max(version) FROM durable.migration").fetchone()
-        seen.update(config=config, workers=workers, threads=threading.enumerate())
+        seen.update(config=config, workers=workers, reload=reload, threads=threading.enumerate())
         return 7
 
     module = types.ModuleType("workers.supervisor")

@@ -21,7 +21,7 @@ IN_WORDS = {
     "guest_database_url": "none",
     "plugins": "all installed",
     "cache_folder": "`durable` in `$XDG_CACHE_HOME` (`~/.cache`)",
-    **dict.fromkeys(("http_idempotency_header", "egress_allow", "egress_deny", "egress_proxy"), "none"),
+    **dict.fromkeys(("http_idempotency_header", "egress_allow", "egress_deny", "egress_proxy", "log_file"), "none"),
 }
 
 every_key = pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.name)

@@ -10,8 +10,8 @@ from .service import Service
 
 
 class Start(Protocol):
-    """Starts a service. `tell` are files for the fake workers, `drain_timeout` and `limits` as in the
-    product.
+    """Starts a service. `tell` are files for the fake workers, `drain_timeout`, `limits` and
+    `config` as in the product.
     """
 
     def __call__(
@@ -21,6 +21,8 @@ class Start(Protocol):
         tell: dict[str, str] | None = None,
         drain_timeout: float = 30.0,
         limits: dict[str, Any] | None = None,
+        config: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
     ) -> Service: ...
 
 
@@ -34,12 +36,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
         tell: dict[str, str] | None = None,
         drain_timeout: float = 30.0,
         limits: dict[str, Any] | None = None,
+        config: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
     ) -> Service:
         folder = tmp_path / str(len(services))
         folder.mkdir()
         for name, text in (tell or {}).items():
             (folder / name).write_text(text)
-        services.append(Service(folder, workers, {"drain_timeout": drain_timeout}, limits or {}))
+        settings = {"drain_timeout": drain_timeout, **(config or {})}
+        services.append(Service(folder, workers, settings, limits or {}, environ or {}))
         return services[-1]
 
     yield start

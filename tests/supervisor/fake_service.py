@@ -1,7 +1,8 @@
 """Run as a program: a real supervisor whose workers are fakes that files in a folder tell what to do.
 
 Arguments: FOLDER WORKERS CONFIG LIMITS, the latter two as JSON. The workers write what they do into `events`
-in the folder. A fake worker's row in `durable.worker` is its pid.
+in the folder. A fake worker's row in `durable.worker` is its pid. SIGHUP reads CONFIG again from the file `config`, if
+there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import errno
 import json
 import logging
 import os
+import selectors
 import sys
+import time
 from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,9 @@ from durable.errors import ConfigError, DatabaseUnavailable
 from durable.model import Culprit
 from durable.wasm.busy import Busy
 from workers import link, spawn, worker_process
+from workers.link import Drain, Fleet, Link
 from workers.restart_policy import RestartLimits
+from workers.stack_dump import TaskInMemory
 from workers.supervisor import supervise
 
 
@@ -34,19 +39,26 @@ class FakeWorker:
         self, folder: Path, config: Config, *, on_registered: Callable[[int], None], busy_cells: MutableSequence[int]
     ) -> None:
         self._folder = folder
+        self._max_tasks = config.max_tasks
         self._on_registered = on_registered
         self._busy_cells = busy_cells
         self._closed = asyncio.Event()
 
     async def start(self) -> None:
-        self._note("start")
+        self._note("start", [self._max_tasks])
         self._fail_as_told("boot")
+        self._fail_as_told(f"boot-{self._max_tasks}")
+        await self._hang_as_told(f"boot-hangs-{self._max_tasks}")
         await self._hang_as_told("boot-hangs")
         self._on_registered(os.getpid())
         self._fail_as_told("boot-registered")
         self._compute_as_told()
         if self._is_told("garbage"):
             link.encode = lambda message: b"garbage\n"
+
+    def tasks_in_memory(self) -> list[TaskInMemory]:
+        running = asyncio.create_task(self._hang_as_told("stalls"))
+        return [TaskInMemory(7, "abc", 3, "replaying event 3 of 9", running)]
 
     async def drain(self) -> None:
         self._note("drain")
@@ -64,12 +76,21 @@ class FakeWorker:
 
     async def wait_closed(self) -> None:
         self._note("ready")
+        stall = asyncio.create_task(self._stall_as_told())
         await self._closed.wait()
+        stall.cancel()
+
+    async def _stall_as_told(self) -> None:
+        while not self._is_told(f"stalls-{os.getpid()}"):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        self.stand_still()
+
+    def stand_still(self) -> None:
+        while self._is_told(f"stalls-{os.getpid()}"):
+            time.sleep(0.01)
 
     def _note(self, event: str, worker_ids: Sequence[int] = ()) -> None:
-        line = json.dumps({"pid": os.getpid(), "name": event, "worker_ids": worker_ids})
-        with open(self._folder / "events", "a") as file:
-            file.write(line + "\n")
+        note(self._folder, event, worker_ids)
 
     def _compute_as_told(self) -> None:
         if self._is_told("computing"):
@@ -105,6 +126,47 @@ def _fork_as_told(folder: Path, fork: Callable[[], int]) -> int:
     return fork()
 
 
+def note(folder: Path, event: str, worker_ids: Sequence[int] = ()) -> None:
+    line = json.dumps({"pid": os.getpid(), "name": event, "worker_ids": worker_ids})
+    with open(folder / "events", "a") as file:
+        file.write(line + "\n")
+
+
+def run_fake_exporter(folder: Path, config: Config, link: Link, metrics_folder: Path) -> int:
+    """Notes what it is told; its environment is that of all children."""
+    note(folder, "exporter", [int("NOTIFY_SOCKET" in os.environ), int(metrics_folder.is_dir())])
+    if (folder / "exporter-fails").exists():
+        return int((folder / "exporter-fails").read_text())
+    with selectors.PollSelector() as selector:
+        selector.register(link, selectors.EVENT_READ)
+        while not link.ended:
+            selector.select()
+            for message in link.receive():
+                match message:
+                    case Drain():
+                        return 0
+                    case Fleet(up, restarts, slots, ready):
+                        (folder / "fleet").write_text(json.dumps([up, restarts, slots, ready]))
+    return 0
+
+
+def read_config(folder: Path, first: str) -> Config:
+    try:
+        text = (folder / "config").read_text()
+    except FileNotFoundError:
+        text = first
+    if text == "wrong":
+        raise ConfigError("max_tasks is\nwrong")
+    return config_of(text)
+
+
+def config_of(text: str) -> Config:
+    values = json.loads(text)
+    if "log_file" in values:
+        values["log_file"] = Path(values["log_file"])
+    return Config(**values)
+
+
 def main() -> int:
     folder = Path(sys.argv[1])
     if (folder / "no-parent-death-signal").exists():
@@ -112,9 +174,14 @@ def main() -> int:
     os.fork = partial(_fork_as_told, folder, os.fork)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     make_worker: worker_process.MakeWorker = partial(FakeWorker, folder)
-    config = Config(**json.loads(sys.argv[3]))
-    limits = RestartLimits(**json.loads(sys.argv[4]))
-    return supervise(config, int(sys.argv[2]), make_worker=make_worker, limits=limits)
+    return supervise(
+        config_of(sys.argv[3]),
+        int(sys.argv[2]),
+        reload=partial(read_config, folder, sys.argv[3]),
+        make_worker=make_worker,
+        run_exporter=partial(run_fake_exporter, folder),
+        limits=RestartLimits(**json.loads(sys.argv[4])),
+    )
 
 
 if __name__ == "__main__":

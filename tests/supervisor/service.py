@@ -32,15 +32,18 @@ class Event(NamedTuple):
 class Service:
     """`python fake_service.py`, in a process group of its own, like a service or a job of a shell."""
 
-    def __init__(self, folder: Path, workers: int, config: dict[str, Any], limits: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, workers: int, config: dict[str, Any], limits: dict[str, Any], environ: dict[str, str]
+    ) -> None:
         self.folder = folder
+        self._config = config
         self._log = folder / "log"
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, PROGRAM, folder, str(workers), json.dumps(config), json.dumps(limits)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
                 start_new_session=True,
             )
         self.pid = self.process.pid
@@ -60,6 +63,19 @@ class Service:
     def tell(self, name: str, text: str = "") -> None:
         """What the workers are to do from now on; see fake_service.py."""
         (self.folder / name).write_text(text)
+
+    def reload(self, **config: Any) -> None:
+        """Write these keys into the configuration, and ask for it to be read again."""
+        self._config |= config
+        self.tell("config", json.dumps(self._config))
+        self.signal(signal.SIGHUP)
+
+    def fleet(self) -> list[Any]:
+        """What the exporter was told last: up, restarts, slots, ready."""
+        try:
+            return list(json.loads((self.folder / "fleet").read_text()))
+        except (FileNotFoundError, ValueError):
+            return []
 
     def untell(self, name: str) -> None:
         (self.folder / name).unlink()

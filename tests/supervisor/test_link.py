@@ -24,6 +24,8 @@ messages = st.one_of(
     st.builds(link.Stopped),
     st.builds(link.Reclaim, ids),
     st.builds(link.Drain),
+    st.builds(link.Dump),
+    st.builds(link.Fleet, ids, ids, ids, st.booleans()),
 )
 
 
