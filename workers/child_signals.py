@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from durable.errors import ConfigError
+from workers.fatal_signals import show_stacks_of_the_dying
 from workers.log_file import open_log
 
 logger = logging.getLogger("durable.supervisor")
@@ -25,7 +26,7 @@ def set_up_signals(log_file: Path | None) -> None:
     """Call in a child before any signal can reach it. SIGABRT and fatal signals show the stacks of all threads."""
     for signum in SUPERVISORS_OWN:
         signal.signal(signum, signal.SIG_IGN)
-    faulthandler.enable(_STDERR, all_threads=True)
+    show_stacks_of_the_dying()
     faulthandler.register(DUMP_BY_FORCE, _STDERR, all_threads=True)
 
     def reopen(signum: int, frame: FrameType | None) -> None:

@@ -52,15 +52,17 @@ class Reload:
             reason = str(error) if isinstance(error, DurableError) else f"{type(error).__name__}: {error}"
             logger.error("received SIGHUP; the old configuration stays: %s", " ".join(reason.split()))
             self.trouble = "the configuration could not be reloaded"
-            self._told_manager()
+            if not self.is_under_way:
+                self._manager.reloaded()
             return
         logger.info("received SIGHUP; replacing the workers one by one")
         self.trouble = ""
+        if not has_been_up:
+            self._replace_all_at_once(config)
+            return
         if self.spare is not None:
             self._endings.retire(self.spare)
         self._rollout = Rollout(config)
-        if not has_been_up:
-            self._replace_all_at_once(config)
 
     def _with_fixed_keys(self, config: Config) -> Config:
         """A configuration that is this one and no other, even when nothing has changed."""
@@ -71,10 +73,9 @@ class Reload:
     def _replace_all_at_once(self, config: Config) -> None:
         """No worker has ever been ready: there is nothing to be kept."""
         self._adopt(config)
-        for slot in self._slots:
-            slot.restart_with(config)
-            if slot.child is not None:
-                self._endings.drain(slot.child)
+        for slot in self._slots.staying:
+            self._endings.retire(slot)
+            self._slots.add(config)
 
     def step(self) -> None:
         """Do what can be done now. Call it whenever something has changed."""
@@ -84,7 +85,7 @@ class Reload:
         if self._rollout is not None and self._rollout.is_done:
             logger.info("all workers have the new configuration")
             self._rollout = None
-            self._told_manager()
+            self._manager.reloaded()
 
     def spare_died(self, spare: Slot, what: str) -> None:
         """A replacement that does not become ready ends the rollout."""
@@ -92,7 +93,7 @@ class Reload:
         self._rollout = None
         self._slots.remove(spare)
         self.trouble = f"the new configuration is not rolled out: {what}"
-        self._told_manager()
+        self._manager.reloaded()
 
     def _adopt(self, config: Config) -> None:
         if config is self.config:
@@ -101,7 +102,3 @@ class Reload:
         log_format.set_up(config.log_format, config.log_level)
         self._endings.drain_timeout = config.drain_timeout
         self._exporter.reconfigure(config)
-
-    def _told_manager(self) -> None:
-        if not self.is_under_way:
-            self._manager.reloaded()

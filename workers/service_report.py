@@ -36,15 +36,15 @@ def makes_progress(children: Sequence[Child], now: float, watchdog: float | None
 def describe(slot: Slot, now: float) -> str:
     """What its worker is at."""
     if (child := slot.child) is None:
-        return f"worker {slot.number} is to be started in {max(slot.start_at - now, 0.0):.1f} s"
-    return f"{child} {_state(child)}, has {child.tasks} tasks, last heard of {now - child.last_progress:.1f} s ago"
+        return f"worker {slot.number}: to be started in {max(slot.start_at - now, 0.0):.1f} s"
+    return f"{child}: {_state(child)}, {child.tasks} tasks, last heard of {now - child.last_progress:.1f} s ago"
 
 
 def _state(child: Child) -> str:
     if child.was_killed:
-        return "was killed"
+        return "killed"
     if child.abort_deadline is not None:
-        return "was aborted"
+        return "aborted"
     if child.deadline is not None:
-        return "drains"
-    return "is ready" if child.is_ready else "is starting"
+        return "draining"
+    return "ready" if child.is_ready else "starting"

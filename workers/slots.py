@@ -105,10 +105,6 @@ class Slot:
     def is_up(self) -> bool:
         return self.child is not None and self.child.is_useful
 
-    def restart_with(self, config: Config) -> None:
-        """Forget the past: its next worker is another one."""
-        self.config, self.start_at, self.state = config, 0.0, RestartState()
-
 
 class Slots:
     """All slots, in the order in which they were added."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import FrameType
@@ -31,7 +31,7 @@ def log_tasks_and_stacks(tasks: Iterable[TaskInMemory]) -> None:
     mine = list(tasks)
     runners = {task.runner for task in mine}
     others = sorted(asyncio.all_tasks() - runners, key=lambda task: task.get_name())
-    _log("%d tasks in memory, %d loops beside them, %d threads", len(mine), len(others), threading.active_count())
+    _log("%d tasks in memory, %d coroutines beside them, %d threads", len(mine), len(others), threading.active_count())
     for task in mine:
         about: dict[str, object] = {
             "task_id": task.task_id,
@@ -40,9 +40,10 @@ def log_tasks_and_stacks(tasks: Iterable[TaskInMemory]) -> None:
         }
         _log("task %d: %s; %s", task.task_id, task.state, _calls(_frames_of(task.runner)), extra=about)
     for other in others:
-        _log("loop %s: %s", other.get_name(), _calls(_frames_of(other)))
-    for name, frame in _threads():
-        _log("thread %s: %s", name, _calls(_stack(frame)))
+        _log("coroutine %s: %s", other.get_name(), _calls(_frames_of(other)))
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():
+        _log("thread %s: %s", names.get(ident, ident), _calls(_stack(frame)))
 
 
 def _log(text: str, *values: object, extra: dict[str, object] | None = None) -> None:
@@ -61,12 +62,6 @@ def _frames_of(task: asyncio.Task[Any]) -> list[tuple[FrameType, int]]:
         frames.append((frame, frame.f_lineno))
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
     return frames[::-1]
-
-
-def _threads() -> Iterator[tuple[str, FrameType]]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, frame in sys._current_frames().items():
-        yield names.get(ident, str(ident)), frame
 
 
 def _stack(frame: FrameType | None) -> list[tuple[FrameType, int]]:

@@ -13,7 +13,6 @@ worker could not start for a reason that starting again does not change.
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import logging
 import os
@@ -34,6 +33,7 @@ from workers.busy_page import BusyPage
 from workers.child_signals import reopen_log, set_up_signals
 from workers.endings import Endings
 from workers.exporter import OFF, Exporter, RunExporter, metrics_folder
+from workers.fatal_signals import show_stacks_of_the_dying
 from workers.hang_watch import LONGEST_SLEEP, Wakefulness
 from workers.inspection import dump
 from workers.link import Draining, Link, LinkError, Message, Ready, Reclaimed
@@ -88,7 +88,7 @@ def supervise(
         log_format.set_up(config.log_format, config.log_level)
     if make_worker is None:
         make_worker = _load_worker()
-    faulthandler.enable(2)  # systemd's watchdog sends SIGABRT
+    show_stacks_of_the_dying()  # systemd's watchdog sends SIGABRT
     with metrics_folder() as folder:
         _share_memory_with_children()
         return _Supervisor(

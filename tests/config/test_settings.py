@@ -199,6 +199,7 @@ def test_a_bad_database_url_is_not_shown() -> None:
     [
         ({"heartbeat_interval": 11}, "heartbeat_interval (11s) must be at most a third of heartbeat_timeout (30s)"),
         ({"heartbeat_timeout": "20s"}, "heartbeat_interval (10s) must be at most a third"),
+        ({"heartbeat_timeout": 90}, "hang_timeout (1m) must be at least heartbeat_timeout (1m30s)"),
         ({"flush_interval": 1, "heartbeat_timeout": 2, "heartbeat_interval": 0.5}, "flush_interval (1s)"),
         ({"max_tasks": 5001}, "max_tasks (5001) must be at most 5000: each task needs memory maps"),
         ({"max_task_log_bytes": 1000}, "max_log_bytes_per_transaction (128KiB) must not exceed"),
@@ -213,7 +214,7 @@ def test_values_that_do_not_fit_together_are_an_error(settings: dict[str, object
 def test_values_at_the_edge_of_fitting_together_are_fine() -> None:
     load({"heartbeat_interval": 0.1, "heartbeat_timeout": "0.6s", "flush_interval": 0.2, "max_tasks": 5000}, {})
     for timeout in (0.5, 0.7, 1, 30, 3600):
-        config = load({"heartbeat_timeout": timeout, "heartbeat_interval": timeout / 3}, {})
+        config = load({"heartbeat_timeout": timeout, "heartbeat_interval": timeout / 3, "hang_timeout": "1h"}, {})
         assert 0 < config.idle_in_transaction_timeout < config.heartbeat_timeout
 
 
