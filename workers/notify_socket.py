@@ -9,8 +9,8 @@ from collections.abc import MutableMapping
 
 logger = logging.getLogger("durable.supervisor")
 
-#: Seconds that a service manager may keep us waiting.
-_SEND_WITHIN = 1.0
+#: Seconds that a service manager may keep us waiting: workers die meanwhile.
+_SEND_WITHIN = 0.1
 
 
 class NotifySocket:

@@ -84,6 +84,15 @@ class Service:
     def log(self) -> str:
         return self._log.read_text()
 
+    def log_position(self) -> int:
+        """For `log_since`: a long log need not be read as a whole each time."""
+        return self._log.stat().st_size
+
+    def log_since(self, position: int) -> bytes:
+        with self._log.open("rb") as file:
+            file.seek(position)
+            return file.read()
+
     def started_pids(self) -> list[int]:
         """Of all workers that there ever were."""
         return [int(pid) for pid in re.findall(r"started worker \d+ \(pid (\d+)\)", self.log)]

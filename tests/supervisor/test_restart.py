@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,12 +12,11 @@ import time
 import pytest
 
 from .conftest import Start
-from .processes import HAS_PROC, children, descriptors, threads
+from .processes import HAS_PROC, children, descriptors, state
+from .respawning import UNLIMITED, Holdings, respawn
 from .service import ROOT, Service
 
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
-
-UNLIMITED: dict[str, float] = {"intensity": 10**6, "first_delay": 0.001, "longest_delay": 0.01}
 
 
 def kill(pid: int, signum: signal.Signals = signal.SIGKILL) -> None:
@@ -167,18 +167,17 @@ def test_a_signal_to_a_worker_just_forked_is_not_taken_for_the_supervisors_own(s
 
 
 @needs_proc
-def test_a_hundred_respawns_leave_no_zombie_and_no_descriptor(start: Start) -> None:
-    service = start(2, limits=UNLIMITED)
+def test_respawns_leave_no_zombie_no_descriptor_and_no_thread(start: Start) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    service = start(2, limits=UNLIMITED, config={"metrics_addr": "x"})
     service.wait_ready(2)
-    before = len(descriptors(service.pid))
-    for _ in range(100):
-        victim, _ = service.wait_ready(2)
-        kill(victim)
-        service.wait_gone(victim)
-    service.wait_ready(2)
-    assert len(descriptors(service.pid)) == before
-    assert sorted(children(service.pid)) == service.ready_pids()
-    assert threads(service.pid) == 1
+    service.wait_until(lambda: len(children(service.pid)) == 3)  # with the exporter
+    before = Holdings.of(service.pid)
+    respawn(service, 30, random.Random(seed))
+    after = Holdings.of(service.pid)
+    assert (after.descriptors, after.threads) == (before.descriptors, 1)
+    assert "Z" not in map(state, children(service.pid))
 
 
 def sockets(pid: int) -> set[str]:
