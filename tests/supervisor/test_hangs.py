@@ -105,7 +105,7 @@ def test_time_lost_between_two_sleeps_counts_as_well() -> None:
 def test_a_worker_has_twice_the_time_until_it_is_ready_and_all_of_it_after_each_message() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        child = Child(1, 1, Link(ours), last_progress=10.0)
+        child = Child(1, 1, Link(ours), None, last_progress=10.0)
         assert hung_at(child, 60.0) == 130.0
         child.heed(Ready(), 20.0)
         assert hung_at(child, 60.0) == 80.0

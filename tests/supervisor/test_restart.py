@@ -186,10 +186,11 @@ def sockets(pid: int) -> set[str]:
 
 @needs_proc
 def test_a_worker_holds_no_descriptor_of_the_supervisor_or_of_another_worker(start: Start) -> None:
-    service = start(3)
+    service = start(3, config={"metrics_addr": "x"})
     kill(service.wait_ready(3)[0])  # its successor is forked while all the others are there
     service.wait_until(lambda: len(service.pids("ready")) == 4)
-    of_whom = {pid: sockets(pid) for pid in [service.pid, *service.wait_ready(3)]}
+    service.wait_until(lambda: len(children(service.pid)) == 4)  # with the exporter
+    of_whom = {pid: sockets(pid) for pid in [service.pid, *children(service.pid)]}
     for pid, own in of_whom.items():
         assert own
         for other in of_whom.keys() - {pid}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +106,20 @@ def test_delays_double_up_to_the_longest() -> None:
     assert delays[:8] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8]
     assert delays[8:] == [24.0] * 4
     assert outcomes(dies_at_boot(12, chance=1.0))[-1].delay == 30.0
+
+
+@given(st.lists(lives, min_size=1, max_size=30))
+def test_chance_lengthens_a_delay_by_a_quarter_at_most(lived: list[Life]) -> None:
+    before = [replace(life, chance=0.0) for life in lived[:-1]]
+    without = outcomes([*before, replace(lived[-1], chance=0.0)])[-1]
+    with_chance = outcomes([*before, lived[-1]])[-1]
+    assert without.delay <= with_chance.delay <= without.delay * 1.25
+
+
+@given(st.lists(st.builds(Life, seconds, st.none() | st.floats(0, 59), st.just(1), st.just(0.0)), max_size=40))
+def test_without_health_a_delay_is_never_shorter_than_the_one_before(lived: list[Life]) -> None:
+    delays = [outcome.delay for outcome in outcomes(lived) if outcome.delay]
+    assert delays == sorted(delays)
 
 
 @given(chances)

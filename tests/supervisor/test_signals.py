@@ -172,9 +172,7 @@ def test_any_signals_at_any_time_leave_a_service_that_works_and_ends_well(start:
     for _ in range(300):
         service.signal(chance.choice(HARMLESS))
     service.reload(max_tasks=7)
-    service.wait_log("all workers have the new configuration")
-    workers = len(service.live_pids())
-    service.wait_ready(workers)
+    service.wait_until(lambda: all_have(service, max_tasks=7))
     for _ in range(100):
         service.signal(chance.choice(HARMLESS))
     service.signal(signal.SIGTERM)
@@ -183,6 +181,12 @@ def test_any_signals_at_any_time_leave_a_service_that_works_and_ends_well(start:
             service.signal(chance.choice(HARMLESS))
     assert service.exit_status() == 0
     assert all(map(is_gone, service.started_pids()))
+
+
+def all_have(service: Service, max_tasks: int) -> bool:
+    """All workers that there are, are ready and have this in their configuration."""
+    having = {event.pid for event in service.events("start") if event.worker_ids == [max_tasks]}
+    return set() != set(service.live_pids()) == set(service.ready_pids()) <= having
 
 
 def test_signals_while_it_drains_do_not_keep_it_from_ending(start: Start) -> None:
