@@ -16,6 +16,7 @@ import pytest
 from durable.cli.main import main
 from durable.config import Config
 from durable.embedded import EmbeddedServer
+from durable.errors import ConfigError
 from durable.store.migrations import latest
 from tests.cli.conftest import Durable
 
@@ -89,6 +90,34 @@ def test_supervise_migrates_when_it_is_asked_to(empty_url: str, seen: Seen) -> N
     assert seen["sessions"] == (0,)
 
 
+def test_a_reload_reads_the_file_again_and_keeps_flags_and_variables(
+    url: str, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "durable.toml"
+    file.write_text("max_tasks = 10\nsuspend_timeout = 1\n")
+    monkeypatch.setenv("DURABLE_POLL_INTERVAL", "3s")
+    main(["supervise", "--config", str(file), "--database-url", url, "--suspend-timeout", "2s"])
+    assert (seen["config"].max_tasks, seen["config"].suspend_timeout) == (10, 2.0)
+
+    file.write_text("max_tasks = 11\nsuspend_timeout = 7\n")
+    again = seen["reload"]()
+    assert (again.max_tasks, again.suspend_timeout, again.poll_interval) == (11, 2.0, 3.0)
+    assert again.database_url == url
+
+    file.write_text("max_taks = 12\n")
+    with pytest.raises(ConfigError, match="max_taks"):
+        seen["reload"]()
+
+
+def test_a_reload_cannot_leave_the_database_for_an_embedded_one(url: str, seen: Seen, tmp_path: Path) -> None:
+    file = tmp_path / "durable.toml"
+    file.write_text(f"database_url = '{url}'\n")
+    main(["supervise", "--config", str(file)])
+    file.write_text("")
+    with pytest.raises(ConfigError, match="restart the service"):
+        seen["reload"]()
+
+
 def test_without_a_database_url_there_is_an_embedded_server_that_is_stopped_at_the_end(
     seen: Seen, data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +128,7 @@ def test_without_a_database_url_there_is_an_embedded_server_that_is_stopped_at_t
     assert seen["version"] == (latest(),)
     assert seen["sessions"] == (0,)
     assert seen["config"].source_of("database_url") == "the embedded server"
+    assert seen["reload"]() == seen["config"]
     assert not runs(data_home)
 
 
