@@ -90,6 +90,26 @@ def test_supervise_migrates_when_it_is_asked_to(empty_url: str, seen: Seen) -> N
     assert seen["sessions"] == (0,)
 
 
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--database-url", "localhost"], "database_url (from --database-url): write postgresql://"),
+        (["--database-url", "postgresql://u:p@ss@h/d"], "user name and password must be percent-encoded"),
+        (["--max-tasks", "many"], "max_tasks (from --max-tasks): 'many': write a whole number"),
+        (["--hang-timeout", "10s"], "hang_timeout (10s) must be at least heartbeat_timeout (30s)"),
+        (["--config", "/nowhere.toml"], "there is no configuration file /nowhere.toml"),
+    ],
+)
+def test_what_cannot_work_ends_with_78_and_one_line_before_anything_is_started(
+    homeless: Durable, seen: Seen, flags: list[str], why: str
+) -> None:
+    done = homeless("supervise", *flags)
+    assert done.code == 78
+    assert why in done.err
+    assert done.err.count("\n") == 1
+    assert seen == {}
+
+
 def test_a_reload_reads_the_file_again_and_keeps_flags_and_variables(
     url: str, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
