@@ -6,19 +6,24 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from durable import address
 from durable import database_url as urls
+from durable.address import Address
 from durable.egress import EgressRule, naming_rules, rules, show_rules
 from durable.errors import ConfigError
 from durable.quantity import duration, show_duration, show_size, size
 
 SYSTEM_FILE = Path("/etc/durable/durable.toml")
 ENV_PREFIX = "DURABLE_"
+
+OFF = "off"
 
 KiB, MiB, GiB = 1024, 1024**2, 1024**3
 DAY = 86400.0
@@ -95,6 +100,13 @@ def _proxy(value: object) -> str:
     return parts.geturl()
 
 
+def _address_or_off(value: object) -> str:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return OFF if value.strip() == OFF else str(Address.parse(value))
+    raise ValueError(f"{address.HELP}, or off")
+
+
 def _header_name(value: object) -> str:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value) or value.lower() in _OTHER_HEADERS:
         raise ValueError("write the name of a header that has no other meaning, such as Idempotency-Key")
@@ -134,9 +146,9 @@ SWITCH = Kind("true|false", _switch, lambda value: "true" if value else "false")
 RULES = Kind("rules", rules, show_rules)
 NAMING_RULES = Kind("rules", naming_rules, show_rules)
 PROXY = Kind("url", _proxy, lambda value: urls.redacted(str(value)))
+ADDRESS = Kind("host:port", _address_or_off)
 HEADER = Kind("header", _header_name)
 NAMES = Kind("names", _names, lambda value: "all" if value is None else ", ".join(value) or "none")
-ADDRESS = Kind("address", str)
 LOG_FORMAT = _one_of("auto", "human", "json")
 LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 
@@ -301,13 +313,15 @@ class Config:
         default_factory=lambda: default_cache_folder(os.environ),
         metadata=_about(PATH, "Where compiled programs are kept, for all workers of a host."),
     )
+    metrics_addr: str = _key(
+        ADDRESS, "127.0.0.1:9321", "Where Prometheus metrics and health are served, HOST:PORT; off: nowhere."
+    )
     log_format: str = _key(LOG_FORMAT, "auto", "auto is human on a terminal and json elsewhere.")
     log_level: str = _key(LOG_LEVEL, "info", "The least severe records that are logged.")
     log_file: Path | None = field(
         default=None,
         metadata=_about(PATH, "The file that supervise appends its log to, opened anew at SIGUSR1. None: stderr."),
     )
-    metrics_addr: str = _key(ADDRESS, "off", "Where metrics are served: HOST:PORT, or off.")
 
     #: Where each value that is not a default was found, as text for people.
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

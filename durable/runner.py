@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import MutableSequence
 
+from durable import metrics
 from durable.execution.outcome import Exit, Outcome, Suspend
 from durable.execution.run import Run
 from durable.journal.cursor import BrokenJournal, Divergence
@@ -67,6 +68,7 @@ def _whole_replay(run: Run, outcome: Outcome) -> Outcome:
     ended = outcome.state in (TaskState.COMPLETE, TaskState.FAILED)
     if not ended or run.cursor.index >= run.cursor.length:
         return outcome
+    metrics.divergences.inc()
     return _stopped(
         TaskState.QUARANTINED,
         f"workflow execution is non-deterministic: {run.cursor.length} events are stored but the workflow ended at "
@@ -88,7 +90,10 @@ def _ended(run: Run, ended: Exception) -> Outcome:
             return failed(f"the workflow exited with status {ended.status}")
         case Suspend():
             return Outcome(ended.change)
-        case Divergence() | BrokenJournal():
+        case Divergence():
+            metrics.divergences.inc()
+            return _stopped(TaskState.QUARANTINED, str(ended))
+        case BrokenJournal():
             return _stopped(TaskState.QUARANTINED, str(ended))
         case GuestTrap() | Unstorable():
             return failed(str(ended))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
+from durable import metrics
 from durable.config import Config
 from durable.failpoints import passing
 from durable.model import ClaimedTask
-from durable.store.leases import LeaseStore
+from durable.store.leases import Claim, LeaseStore
 from durable.timing import DatabaseClock
 
 #: Tasks taken with one statement: enough to amortise it, few enough to leave some to the other workers.
@@ -65,6 +66,7 @@ class ClaimLoop:
         self._clock.learn(claim.now)
         if claim.tasks:
             passing("claim.done")
+            _count(claim)
         for task in claim.tasks:
             self._start(task)
         if len(claim.tasks) == limit:
@@ -73,3 +75,9 @@ class ClaimLoop:
             return 0.0
         timer = self._config.poll_interval if claim.next_timer is None else max(claim.next_timer, 0.001)
         return min(self._config.poll_interval, timer)
+
+
+def _count(claim: Claim) -> None:
+    metrics.tasks_claimed.inc(len(claim.tasks))
+    metrics.claim_latency.observe_all(claim.waits)
+    metrics.timer_lag.observe_all(claim.lags)

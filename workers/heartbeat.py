@@ -8,6 +8,7 @@ import time
 
 import psycopg
 
+from durable import metrics
 from durable.config import Config
 from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
@@ -54,5 +55,6 @@ class Heartbeat:
         if now is None:
             raise LeaseLost("the worker was presumed dead and its tasks were taken back")
         self._clock.learn(now)
+        metrics.worker_heartbeat.set(now)
         self.trusted_until = sent + self._believes
         return True

@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 import psycopg
 
+from durable import metrics
+from durable.store.problems import kind_of
+
 _log = logging.getLogger("durable.listener")
 _RECONNECT_AFTER = 1.0
 
@@ -30,6 +33,7 @@ class Listener:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
+                metrics.db_errors[kind_of(error)].inc()
                 _log.debug("listening ended (%s); the poll goes on", error)
             await asyncio.sleep(_RECONNECT_AFTER)
 

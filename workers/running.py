@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from durable import metrics
 from durable.config import Config
 from durable.errors import InvalidComponent, MissingPlugin
 from durable.execution.database import GuestDatabase
@@ -24,6 +25,13 @@ from workers.programs import Programs
 from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
+
+_ENDINGS = {
+    TaskState.COMPLETE: metrics.tasks_completed,
+    TaskState.FAILED: metrics.tasks_failed,
+    TaskState.SUSPENDED: metrics.tasks_suspended,
+    TaskState.QUARANTINED: metrics.tasks_quarantined,
+}
 
 
 class RunningTasks:
@@ -70,6 +78,7 @@ class RunningTasks:
         running = asyncio.create_task(self._run(run), name=f"task {task.id}")
         tail.on_broken = running.cancel
         self._tasks[run] = running
+        metrics.worker_tasks.inc()
 
     def hint(self, task_id: int) -> None:
         """A notification for a task arrived, which may or may not run here."""
@@ -143,6 +152,8 @@ class RunningTasks:
             del self._tasks[run]
             if self._runs.get(run.task.id) is run:
                 del self._runs[run.task.id]
+            metrics.worker_tasks.dec()
+            metrics.events_replayed.inc(run.replayed)
             self._on_free()
 
     async def _run_to_end(self, run: Run) -> None:
@@ -151,8 +162,9 @@ class RunningTasks:
         try:
             await _finish(run.tail, outcome)
         except Unstorable as error:
-            await self._fail(run, str(error))
+            outcome = await self._fail(run, str(error))
         _tell(run, outcome)
+        self._count(run, outcome.state)
 
     async def _load(self, run: Run) -> Program | Outcome:
         """The task's program, or how a task ends that has none to run."""
@@ -165,9 +177,16 @@ class RunningTasks:
         except Exception as error:
             return crashed(run.task.id, error)
 
-    async def _fail(self, run: Run, reason: str) -> None:
+    async def _fail(self, run: Run, reason: str) -> Outcome:
         """What the database refuses is gone, but the failure itself can be told, through a tail of its own."""
-        await _finish(Tail(run.task.id, run.task.lease, self._writer), failed(reason))
+        outcome = failed(reason)
+        await _finish(Tail(run.task.id, run.task.lease, self._writer), outcome)
+        return outcome
+
+    def _count(self, run: Run, state: TaskState) -> None:
+        _ENDINGS[state].inc()
+        if state in (TaskState.COMPLETE, TaskState.FAILED):
+            metrics.task_duration.observe(self._clock.now() / 1e9 - run.task.created_at.timestamp())
 
     async def _write_tail(self, run: Run) -> None:
         """Stopped from outside, for a drain: nothing recorded so far needs to be done again by the next owner."""
@@ -177,7 +196,7 @@ class RunningTasks:
             self._tell_lost(run)
             return
         except Unstorable as error:
-            await self._fail(run, str(error))
+            self._count(run, (await self._fail(run, str(error))).state)
             return
         except JournalUnavailable as error:
             _log.info("task %s is put back without its last events: %s", run.task.id, error)

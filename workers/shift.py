@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
+from durable import metrics
 from durable.config import Config
 from durable.execution.database import GuestDatabase
 from durable.execution.group_commit import GroupCommit
@@ -89,6 +90,7 @@ class Shift:
             )
         ]
         drain = asyncio.create_task(self._draining.wait(), name="drain")
+        metrics.worker_slots.inc(self._config.max_tasks)
         try:
             done, _ = await asyncio.wait([writer, drain, *loops], return_when=asyncio.FIRST_COMPLETED)
             if drain in done:
@@ -101,6 +103,7 @@ class Shift:
             if not self._drained:
                 await self.running.abandon()
             await _cancel([writer])
+            metrics.worker_slots.dec(self._config.max_tasks)
 
     def drain(self) -> None:
         """Stop claiming, stop the tasks, hand them back; `run` returns when it is done."""

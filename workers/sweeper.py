@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 
+from durable import metrics
 from durable.config import Config
 from durable.model import Culprit
 from durable.store.leases import LeaseStore, WorkerIdentity
@@ -58,6 +59,8 @@ class Sweeper:
                 gone, expired, culprits, self._config.heartbeat_timeout, _RECLAIM_BATCH
             )
             total += reclaimed.freed
+            metrics.tasks_reclaimed.inc(reclaimed.freed)
+            metrics.tasks_quarantined.inc(len(reclaimed.quarantined))
             for task_id in reclaimed.quarantined:
                 _log.error(
                     "task %s is quarantined: it was running each time its worker died",

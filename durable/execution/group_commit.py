@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from durable import metrics
 from durable.execution.tail import Tail, lost_lease
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable, Unstorable
@@ -87,6 +89,7 @@ class GroupCommit:
     async def _write(self, batch: list[_Cut]) -> None:
         try:
             passing("append.before")
+            started = time.monotonic()
             held = await self._store.append([cut.part for cut in batch])
             passing("append.done")
         except JournalUnavailable as error:
@@ -94,6 +97,7 @@ class GroupCommit:
         except Unstorable as error:
             await self._isolate(batch, error)
         else:
+            _count(batch, held, time.monotonic() - started)
             _settle(batch, held)
 
     async def _isolate(self, batch: list[_Cut], error: Unstorable) -> None:
@@ -131,6 +135,14 @@ def _batches(tails: list[Tail]) -> list[list[_Cut]]:
             events, size = len(part.events), tail_size
         batches[-1].append(_Cut(tail, part))
     return batches
+
+
+def _count(batch: list[_Cut], held: set[int], seconds: float) -> None:
+    events = sum(len(cut.part.events) for cut in batch if cut.part.task_id in held)
+    metrics.events_appended.inc(events)
+    metrics.fenced_writes.inc(len(batch) - len(held))
+    metrics.flush_events.observe(events)
+    metrics.flush_seconds.observe(seconds)
 
 
 def _settle(batch: list[_Cut], held: set[int]) -> None:

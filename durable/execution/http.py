@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from durable import metrics
 from durable.execution.tail import Tail
 from durable.journal.faults import JournalUnavailable
 from durable.net.client import Client
-from durable.net.errors import NotPermitted
+from durable.net.errors import (
+    ConnectFailed,
+    EgressRefused,
+    HttpError,
+    InvalidRequest,
+    NotPermitted,
+    RequestTooLarge,
+    ResponseTooLarge,
+    TimedOut,
+)
 from durable.net.message import Request, Response
 
 
@@ -28,8 +38,27 @@ class GuestHttp:
         """
         await tail.durable()
         try:
-            return await self._client.send(request, lambda: tail.broken is None and self._lease_is_trusted())
+            response = await self._client.send(request, lambda: tail.broken is None and self._lease_is_trusted())
         except NotPermitted:
             raise JournalUnavailable(
                 "its lease could not be renewed for too long to send an HTTP request under it"
             ) from None
+        except HttpError as error:
+            metrics.http_requests[_outcome(error)].inc()
+            raise
+        metrics.http_requests[f"{response.status // 100}xx"].inc()
+        return response
+
+
+def _outcome(error: HttpError) -> str:
+    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "failed")
+
+
+_OUTCOMES: tuple[tuple[type[HttpError], str], ...] = (
+    (TimedOut, "timeout"),
+    (ConnectFailed, "connect"),
+    (EgressRefused, "refused"),
+    (RequestTooLarge, "too_large"),
+    (ResponseTooLarge, "too_large"),
+    (InvalidRequest, "invalid"),
+)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from durable import metrics
 from durable.config import Config
 from durable.execution.database import GuestDatabase
 from durable.execution.http import GuestHttp
@@ -197,8 +198,10 @@ class Run:
         # Closed only now: what it printed is kept when its event is refused.
         await self.close()
         if not held:
+            metrics.fenced_writes.inc()
             self.tail.break_off(lost_lease())
             raise lost_lease()
+        metrics.events_appended.inc()
         self.cursor.record()
         self.on_progress()
         self._leave_if_wanted()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 
+from durable import metrics
 from durable.execution.outcome import Suspend
 from durable.execution.run import Run
 from durable.host.datetimes import Datetime, parse_rfc3339, rfc3339
@@ -105,6 +106,7 @@ async def _receive(run: Run, wait: Wait) -> Notification | None:
 def _take(run: Run, label: str, notification: Notification) -> str:
     value = _encode(notification)
     run.append(label, value)
+    metrics.notification_delivery.observe(run.clock.now() / 1e9 - notification.created_at.timestamp())
     run.tail.take(notification.id)
     return value
 

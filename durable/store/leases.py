@@ -66,11 +66,16 @@ class Reclaimed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought: tasks, the database's time, and the seconds until the next timer, when there is one."""
+    """What a claim brought: tasks, the database's time, and the seconds until the next timer, when there is one.
+
+    `waits` are the seconds that tasks had been ready, `lags` those that suspended tasks had been due.
+    """
 
     tasks: list[ClaimedTask]
     now: float
     next_timer: float | None
+    waits: list[float]
+    lags: list[float]
 
 
 class LeaseStore:
@@ -105,8 +110,10 @@ class LeaseStore:
         parameters = {"worker": worker_id, "limit": limit, "lacking": list(lacking)}
         rows = await self._fetch(_QUERIES["claim"], parameters)
         now, next_timer = rows[0][:2]
-        tasks = [_claimed_task(row[2:]) for row in rows if row[2] is not None]
-        return Claim(tasks, now, next_timer)
+        claimed = [row[2:] for row in rows if row[2] is not None]
+        waits = [waited for *_, was_due, waited in claimed if not was_due]
+        lags = [waited for *_, was_due, waited in claimed if was_due]
+        return Claim([_claimed_task(row[:-2]) for row in claimed], now, next_timer, waits, lags)
 
     async def release(self, worker_id: int, leases: Sequence[tuple[int, int]]) -> None:
         """Hand tasks, as (id, lease), back to everybody."""

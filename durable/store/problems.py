@@ -18,6 +18,24 @@ def describe(error: psycopg.Error) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def kind_of(error: Exception) -> str:
+    """The kind of an error, for those who count: one of those of `durable.metrics.db_errors`."""
+    state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    if state in _KINDS:
+        return _KINDS[state]
+    if not state:  # libpq itself: no answer, or no way to the server
+        return "connection" if isinstance(error, psycopg.OperationalError | OSError) else "other"
+    return _KINDS.get(state[:2], "other")
+
+
+# By SQLSTATE or its class, appendix A of PostgreSQL's manual.
+_KINDS = {
+    "08": "connection", "22": "data", "23": "data", "28": "privilege", "40": "conflict", "42501": "privilege",
+    "53": "resources", "54": "data", "55": "lock", "55P03": "lock", "57": "shutdown", "57014": "timeout",
+    "25P03": "timeout", "58": "internal", "XX": "internal",
+}  # fmt: skip
+
+
 def journal_fault(error: psycopg.Error) -> JournalUnavailable | Unstorable:
     """Only values that the database refuses are the task's fault; everything else is the world's."""
     if isinstance(error, _UNSTORABLE):

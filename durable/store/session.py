@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import psycopg
 from psycopg.rows import TupleRow
 
+from durable import metrics
 from durable.errors import DatabaseUnavailable
 from durable.journal.faults import JournalUnavailable
-from durable.store.problems import describe
+from durable.store.problems import describe, kind_of
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
@@ -48,14 +49,18 @@ class Session:
                 async with asyncio.timeout(self._timeout):
                     yield await self._open()
             except TimeoutError:
+                metrics.db_errors["timeout"].inc()
                 await self.close()
                 raise JournalUnavailable(f"the database did not answer within {self._timeout:g} s") from None
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                metrics.db_errors[kind_of(error)].inc()
                 if self._connection is None or self._connection.closed:
                     await self.close()
                     raise JournalUnavailable(describe(error)) from None
                 raise
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, psycopg.Error):
+                    metrics.db_errors[kind_of(error)].inc()
                 # Cancelled in the middle of a statement: nobody knows what the connection will answer next.
                 if self._connection is not None and self._connection.pgconn.transaction_status != 0:
                     await self.close()

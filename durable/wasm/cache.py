@@ -13,6 +13,7 @@ import logging
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 import wasmtime
 from wasmtime import component as wc
 
+from durable import metrics
 from durable.wasm.engine import engine_fingerprint
 
 _log = logging.getLogger("durable.wasm.cache")
@@ -48,7 +50,10 @@ class ComponentCache:
 
     def _compile(self, program_hash: str, compile_: Callable[[], wc.Component]) -> wc.Component:
         self.misses += 1
+        metrics.cache_misses.inc()
+        started = time.monotonic()
         component = compile_()
+        metrics.compile_seconds.observe(time.monotonic() - started)
         try:
             self._write(program_hash, bytes(component.serialize()))
         except OSError as error:
@@ -61,6 +66,7 @@ class ComponentCache:
                 component = self._read_file(path)
                 if component is not None:
                     self.hits += 1
+                    metrics.cache_hits.inc()
                     return component
         except OSError:
             pass

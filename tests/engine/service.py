@@ -25,6 +25,7 @@ class Service:
             **os.environ,
             "DURABLE_DATABASE_URL": database.url,
             "DURABLE_CACHE_FOLDER": str(cache_folder),
+            "DURABLE_METRICS_ADDR": "off",
             **{f"DURABLE_{key.upper()}": value for key, value in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -26,19 +26,22 @@ WHERE w.id = %(worker)s
 -- one row, which tells the time and the seconds until the next timer. MATERIALIZED: without it the planner may lock,
 -- and claim, more rows than the limit. Programs that this worker lacks a plugin for are left to others.
 WITH due AS MATERIALIZED (
-    SELECT id FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
+    SELECT id, wakeup_at AS since, true AS was_due
+    FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
         AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY wakeup_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), ready AS MATERIALIZED (
-    SELECT id FROM durable.task WHERE state = 'ready' AND NOT wasm = ANY (%(lacking)s::bigint[])
+    SELECT id, coalesce(ready_at, created_at) AS since, false AS was_due
+    FROM durable.task WHERE state = 'ready' AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE durable.task AS t SET state = 'active', running_on = %(worker)s, lease = t.lease + 1, wakeup_at = NULL
-    FROM (SELECT id FROM due UNION ALL SELECT id FROM ready LIMIT %(limit)s) AS chosen
+    FROM (TABLE due UNION ALL TABLE ready LIMIT %(limit)s) AS chosen
     WHERE t.id = chosen.id
     RETURNING t.id, t.name, t.data::text AS data, t.created_at, t.wasm, t.lease, t.wait_index,
         (extract(epoch FROM t.wait_until) * 1000000)::bigint AS wait_until,
-        (SELECT e.index + 1 FROM durable.event AS e WHERE e.task_id = t.id ORDER BY e.index DESC LIMIT 1) AS events
+        (SELECT e.index + 1 FROM durable.event AS e WHERE e.task_id = t.id ORDER BY e.index DESC LIMIT 1) AS events,
+        chosen.was_due, extract(epoch FROM durable.now() - chosen.since)::float8 AS waited
 ), moment AS (
     SELECT extract(epoch FROM durable.now())::float8 AS now,
         extract(epoch FROM (

@@ -1,0 +1,71 @@
+"""What the exporter knows of the database: asked for in a thread of its own, so that no scrape ever waits for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import psycopg
+
+from durable.store.problems import describe
+from durable.store.task_counts import Connection, TaskCounts, count_tasks, open_connection, ping
+
+_log = logging.getLogger("durable.exporter")
+
+#: Seconds between two looks whether the database answers.
+PING_EVERY = 5.0
+#: Seconds between two counts of the tasks.
+COUNT_EVERY = 15.0
+#: Seconds without an answer, or without a new count, after which what was known is worth nothing any more.
+TRUSTED_FOR = 45.0
+
+
+class DatabaseWatch:
+    """`run` in a thread; the rest may be asked from any."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._problem: str | None = "the database has not been asked yet"
+        self._answered_at = self._counted_at = float("-inf")
+        self._counts: TaskCounts | None = None
+
+    def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                with open_connection(self._url) as connection:
+                    self._watch(connection)
+            except psycopg.Error as error:
+                self._has_failed(describe(error))
+            time.sleep(1.0)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the database cannot be worked with, None when it answers."""
+        silent = time.monotonic() - self._answered_at
+        if self._problem is None and silent > TRUSTED_FOR:
+            return f"the database has not answered for {silent:.0f} s"
+        return self._problem
+
+    @property
+    def counts(self) -> TaskCounts | None:
+        """None when nothing is known that is still worth something."""
+        return self._counts if time.monotonic() - self._counted_at < TRUSTED_FOR else None
+
+    def _watch(self, connection: Connection) -> None:
+        while True:
+            ping(connection)
+            if time.monotonic() - self._counted_at >= COUNT_EVERY:
+                self._counts = count_tasks(connection)
+                self._counted_at = time.monotonic()
+            self._has_answered()
+            time.sleep(PING_EVERY)
+
+    def _has_answered(self) -> None:
+        self._answered_at = time.monotonic()
+        self._problem = None
+
+    def _has_failed(self, problem: str) -> None:
+        if problem != self._problem:
+            _log.warning("the exporter cannot ask the database: %s", problem)
+        self._problem = problem
