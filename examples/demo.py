@@ -220,7 +220,8 @@ def _as_typed(argument: str) -> str:
 def _environment(folder: Path) -> dict[str, str]:
     """No setting of this user or this host: the defaults, with all files in the temporary folder."""
     settings = folder / "durable.toml"
-    settings.write_text('log_format = "human"\n')
+    # A service of this user may have the port of the metrics.
+    settings.write_text('log_format = "human"\nmetrics_addr = "off"\n')
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -25,7 +25,8 @@ class DatabaseWatch:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._problem: str | None = "the database has not been asked yet"
+        self._problem: str | None = "the database has not answered yet"
+        self._no_counts: str | None = None
         self._answered_at = self._counted_at = float("-inf")
         self._counts: TaskCounts | None = None
 
@@ -36,7 +37,7 @@ class DatabaseWatch:
                 with open_connection(self._url) as connection:
                     self._watch(connection)
             except psycopg.Error as error:
-                self._has_failed(describe(error))
+                self._has_failed(f"the database does not answer: {describe(error)}")
             time.sleep(1.0)
 
     @property
@@ -55,17 +56,29 @@ class DatabaseWatch:
     def _watch(self, connection: Connection) -> None:
         while True:
             ping(connection)
+            self._answered_at = time.monotonic()
+            self._problem = None
             if time.monotonic() - self._counted_at >= COUNT_EVERY:
-                self._counts = count_tasks(connection)
-                self._counted_at = time.monotonic()
-            self._has_answered()
+                self._count(connection)
             time.sleep(PING_EVERY)
 
-    def _has_answered(self) -> None:
-        self._answered_at = time.monotonic()
-        self._problem = None
+    def _count(self, connection: Connection) -> None:
+        try:
+            self._counts = count_tasks(connection)
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            # It answers, and so keeps nobody from working: a missing privilege, or a schema of another version.
+            self._no_counts = _told_once(f"tasks cannot be counted: {describe(error)}", self._no_counts)
+        else:
+            self._counted_at = time.monotonic()
+            self._no_counts = None
 
     def _has_failed(self, problem: str) -> None:
-        if problem != self._problem:
-            _log.warning("the exporter cannot ask the database: %s", problem)
-        self._problem = problem
+        self._problem = _told_once(problem, self._problem)
+
+
+def _told_once(problem: str, before: str | None) -> str:
+    if problem != before:
+        _log.warning("%s", problem)
+    return problem

@@ -26,13 +26,6 @@ from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
 
-_ENDINGS = {
-    TaskState.COMPLETE: metrics.tasks_completed,
-    TaskState.FAILED: metrics.tasks_failed,
-    TaskState.SUSPENDED: metrics.tasks_suspended,
-    TaskState.QUARANTINED: metrics.tasks_quarantined,
-}
-
 
 class RunningTasks:
     """Starts claimed tasks, stops them, and keeps what has to be handed back.
@@ -164,7 +157,7 @@ class RunningTasks:
         except Unstorable as error:
             outcome = await self._fail(run, str(error))
         _tell(run, outcome)
-        self._count(run, outcome.state)
+        self._note_duration(run, outcome)
 
     async def _load(self, run: Run) -> Program | Outcome:
         """The task's program, or how a task ends that has none to run."""
@@ -183,9 +176,8 @@ class RunningTasks:
         await _finish(Tail(run.task.id, run.task.lease, self._writer), outcome)
         return outcome
 
-    def _count(self, run: Run, state: TaskState) -> None:
-        _ENDINGS[state].inc()
-        if state in (TaskState.COMPLETE, TaskState.FAILED):
+    def _note_duration(self, run: Run, outcome: Outcome) -> None:
+        if outcome.state in (TaskState.COMPLETE, TaskState.FAILED):
             metrics.task_duration.observe(self._clock.now() / 1e9 - run.task.created_at.timestamp())
 
     async def _write_tail(self, run: Run) -> None:
@@ -196,7 +188,7 @@ class RunningTasks:
             self._tell_lost(run)
             return
         except Unstorable as error:
-            self._count(run, (await self._fail(run, str(error))).state)
+            await self._fail(run, str(error))
             return
         except JournalUnavailable as error:
             _log.info("task %s is put back without its last events: %s", run.task.id, error)

@@ -17,6 +17,7 @@ from durable.execution.tail import Tail, lost_lease
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart
+from durable.model import TaskState
 
 _log = logging.getLogger("durable.journal")
 
@@ -24,6 +25,13 @@ _log = logging.getLogger("durable.journal")
 MAX_BATCH_TASKS = 500
 MAX_BATCH_EVENTS = 5000
 MAX_BATCH_BYTES = 32 << 20
+
+_ENDINGS = {
+    TaskState.COMPLETE: metrics.tasks_completed,
+    TaskState.FAILED: metrics.tasks_failed,
+    TaskState.SUSPENDED: metrics.tasks_suspended,
+    TaskState.QUARANTINED: metrics.tasks_quarantined,
+}
 
 
 class JournalStore(Protocol):
@@ -138,11 +146,15 @@ def _batches(tails: list[Tail]) -> list[list[_Cut]]:
 
 
 def _count(batch: list[_Cut], held: set[int], seconds: float) -> None:
-    events = sum(len(cut.part.events) for cut in batch if cut.part.task_id in held)
+    written = [cut.part for cut in batch if cut.part.task_id in held]
+    events = sum(len(part.events) for part in written)
     metrics.events_appended.inc(events)
-    metrics.fenced_writes.inc(len(batch) - len(held))
     metrics.flush_events.observe(events)
     metrics.flush_seconds.observe(seconds)
+    metrics.fenced_writes.inc(len(batch) - len(written))
+    for part in written:
+        if part.change is not None and part.change.state in _ENDINGS:
+            _ENDINGS[part.change.state].inc()
 
 
 def _settle(batch: list[_Cut], held: set[int]) -> None:

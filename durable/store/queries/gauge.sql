@@ -7,7 +7,7 @@
 SELECT count(*), extract(epoch FROM min(since))::float8
 FROM (
     SELECT coalesce(ready_at, created_at) AS since FROM durable.task WHERE state = 'ready' ORDER BY id LIMIT %(bound)s
-) AS some;
+) AS few;
 
 -- name: active
 -- There are no more than workers have room for.
@@ -30,7 +30,7 @@ SELECT (
 -- Mostly there are more than the bound, of which it then reads no more.
 SELECT count(*) FROM (
     SELECT FROM durable.task WHERE completed_at IS NOT NULL AND state = 'complete' LIMIT %(bound)s
-) AS some;
+) AS few;
 
 -- name: set_apart
 -- failed, paused, cancelled and quarantined, from an index of their own.
@@ -38,7 +38,7 @@ SELECT count(*) FROM (
     SELECT FROM durable.task
     WHERE state IN ('failed', 'paused', 'cancelled', 'quarantined') AND state = %(state)s::durable.task_state
     LIMIT %(bound)s
-) AS some;
+) AS few;
 
 -- name: estimate
 -- What the planner believes, from the statistics that autovacuum keeps and the present size of the table. Reads no row.

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.engine.conftest import database, start_service
+
+__all__ = ["database", "start_service"]
