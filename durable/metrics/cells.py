@@ -16,42 +16,35 @@ CELL_BYTES = array("d").itemsize
 
 
 class Cells:
-    """Numbers that metrics reserve once and add to from any thread."""
+    """Numbers that metrics reserve once. Who changes one holds `lock`, in whatever thread."""
 
     def __init__(self) -> None:
-        self._values: MutableSequence[float] = array("d")
+        self.values: MutableSequence[float] = array("d")
+        self.lock = Lock()
         self._zeroed: list[int] = []
-        self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     def reserve(self, count: int, *, dies_with_process: bool = False) -> int:
         """The place of the first of `count` numbers of one's own, all 0.
 
         Those that die with the process are 0 again when a successor goes on with its file.
         """
-        first = len(self._values)
-        self._values.extend([0.0] * count)
+        first = len(self.values)
+        self.values.extend([0.0] * count)
         if dies_with_process:
             self._zeroed.extend(range(first, first + count))
         return first
 
-    def add(self, place: int, amount: float) -> None:
-        with self._lock:
-            self._values[place] += amount
-
-    def set(self, place: int, value: float) -> None:
-        self._values[place] = value
-
     def read(self) -> list[float]:
-        return list(self._values)
+        return list(self.values)
 
     def move_to(self, values: MutableSequence[float]) -> None:
         """Go on with the numbers of a predecessor, `values`, in their place: those that had been counted here are
         forgotten. Nothing can be reserved any more.
         """
-        with self._lock:
+        with self.lock:
             for place in self._zeroed:
                 values[place] = 0.0
-            self._values = values
+            self.values = values

@@ -31,7 +31,8 @@ class Counter:
 
     def inc(self, amount: float = 1) -> None:
         if amount:
-            self._cells.add(self.place, amount)
+            with self._cells.lock:
+                self._cells.values[self.place] += amount
 
 
 class CounterFamily:
@@ -61,13 +62,15 @@ class Gauge:
         return max(values) if self.is_time else sum(values)
 
     def inc(self, amount: float = 1) -> None:
-        self._cells.add(self.place, amount)
+        with self._cells.lock:
+            self._cells.values[self.place] += amount
 
     def dec(self, amount: float = 1) -> None:
-        self._cells.add(self.place, -amount)
+        self.inc(-amount)
 
     def set(self, value: float) -> None:
-        self._cells.set(self.place, value)
+        with self._cells.lock:
+            self._cells.values[self.place] = value
 
 
 class Histogram:
@@ -82,9 +85,12 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """A negative value, as two clocks may make one, counts as 0: the sum of a histogram must not go down."""
-        value = max(value, 0.0)
-        self._cells.add(self.sum_place, value)
-        self._cells.add(self.first_place + bisect_left(self.bounds, value), 1)
+        if value < 0:
+            value = 0.0
+        bucket = self.first_place + bisect_left(self.bounds, value)
+        with self._cells.lock:
+            self._cells.values[self.sum_place] += value
+            self._cells.values[bucket] += 1
 
     def observe_all(self, values: Iterable[float]) -> None:
         for value in values:
