@@ -12,11 +12,14 @@ from prometheus_client import generate_latest
 
 from durable import config, metrics
 from durable.execution import http
+from durable.journal.faults import JournalUnavailable
 from durable.metrics.exposition import registry
 from durable.net import errors
 from durable.store.problems import kind_of
+from durable.store.session import Session
 from tests.engine.database import Database, workflow
 from tests.metrics.scrapes import Scrape
+from tests.net.servers import response, saying, serving
 from workers.worker import Worker
 
 
@@ -168,6 +171,47 @@ def test_tasks_of_dead_workers_are_counted_when_they_are_taken_back(database: Da
             await state(database, task, "complete")
 
     assert run(database, cache_folder, work)("durable_task_reclaimed_total") == 3
+
+
+def test_requests_are_counted_by_what_came_of_them(database: Database, cache_folder: Path) -> None:
+    with serving(saying(response(b"no", status=404)), None, "127.0.0.1") as server:
+
+        async def work() -> None:
+            for url in (server.url(), "http://10.0.0.1/", "http://127.0.0.1:1/"):
+                await state(database, database.launch("use-http", {"url": url}), "complete", "failed")
+
+        counted = run(database, cache_folder, work, egress_allow="127.0.0.1")
+    assert counted("durable_http_requests_total", outcome="4xx") == 1
+    assert counted("durable_http_requests_total", outcome="refused") == 1
+    assert counted("durable_http_requests_total", outcome="connect") == 1
+
+
+def test_errors_of_the_database_are_counted_where_workers_meet_them(database: Database, tmp_path: Path) -> None:
+    async def fail() -> None:
+        session = Session(database.url, "test", timeout=5, idle_in_transaction=5)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            async with session.use() as connection:
+                await connection.execute("SET lock_timeout = '10ms'")
+                await connection.execute("LOCK TABLE durable.task")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            async with session.use() as connection:
+                await connection.execute("INSERT INTO durable.migration (version, name) VALUES (1, 'again')")
+        await session.close()
+        nowhere = Session(f"postgresql://x@/x?host={tmp_path}", "test", timeout=5, idle_in_transaction=5)
+        with pytest.raises(JournalUnavailable):
+            async with nowhere.use():
+                pass
+        slow = Session(database.url, "test", timeout=0.5, idle_in_transaction=5)
+        with pytest.raises(JournalUnavailable):
+            async with slow.use() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+
+    counted = Counted()
+    with psycopg.connect(database.url) as locking:
+        locking.execute("LOCK TABLE durable.task")
+        asyncio.run(fail())
+    for kind in ("lock", "data", "connection", "timeout"):
+        assert counted("durable_db_errors_total", kind=kind) == 1, kind
 
 
 def kinds_of_http_errors() -> list[type[errors.HttpError]]:
