@@ -1,7 +1,7 @@
 """All that workers count. One line at the place where it happens: `metrics.tasks_claimed.inc(n)`.
 
 Without `share` the numbers are this process's own, and `durable.metrics.exposition.registry` shows them to the
-Prometheus client of an application. Counting costs a tenth of a microsecond to half of one, so count batches where
+Prometheus client of an application. Counting costs half a microsecond to one, so count batches where
 there are batches.
 """
 

@@ -81,7 +81,7 @@ def test_a_task_that_was_handed_back_or_taken_back_has_waited_since_then(databas
     async def die(store: LeaseStore, worker: int) -> None:
         assert (await store.claim(worker, 1)).waits == [about(30)]
         await asyncio.to_thread(database.advance_clock, 900)
-        assert await store.reclaim([worker], [], 30.0, 10) == (1, 0)
+        assert (await store.reclaim([worker], [], [], 30.0, 10)).freed == 1
 
     with_store(database, hand_back)
     database.advance_clock(530)
