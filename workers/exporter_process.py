@@ -68,7 +68,7 @@ def _metrics(service: ServiceMetrics, accept: str) -> Answer:
 def _readiness(fleet: Fleet, database: DatabaseWatch) -> Answer:
     problems = [] if database.problem is None else [database.problem]
     if not fleet.ready:
-        problems.append(f"{sum(fleet.up)} of {len(fleet.slots)} workers are ready")
+        problems.append(f"the service is not ready: {sum(fleet.up)} of {len(fleet.slots)} workers are")
     if problems:
         return Answer.plain(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(problems))
     return Answer.plain(HTTPStatus.OK, "ready")

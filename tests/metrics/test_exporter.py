@@ -88,7 +88,7 @@ def test_ready_means_that_all_workers_are_and_that_the_database_answers(exporter
     assert (exporter.get("/readyz").status, exporter.get("/readyz").text) == (200, "ready\n")
     exporter.tell(Fleet(up=(1, 0), restarts=(0, 3), slots=(1, 2), ready=False))
     wait_until(lambda: exporter.get("/readyz").status == 503, "news")
-    assert exporter.get("/readyz").text == "1 of 2 workers are ready\n"
+    assert exporter.get("/readyz").text == "the service is not ready: 1 of 2 workers are\n"
     assert exporter.get("/healthz").status == 200
 
 
