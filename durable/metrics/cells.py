@@ -2,7 +2,7 @@
 
 Every process of a version has the same numbers in the same places, because metrics and the values of their labels are
 all known when they are defined. So a file never changes its size or its form, each number is written in one piece,
-and whoever dies in the middle of a write leaves a file as good as any (docs/adr/0012-metrics.md).
+and whoever dies in the middle of a write leaves a file as good as any (docs/adr/0013-metrics.md).
 """
 
 from __future__ import annotations

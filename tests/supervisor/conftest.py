@@ -43,7 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         folder.mkdir()
         for name, text in (tell or {}).items():
             (folder / name).write_text(text)
-        settings = {"drain_timeout": drain_timeout, **(config or {})}
+        settings = {"drain_timeout": drain_timeout, "metrics_addr": "off", **(config or {})}
         services.append(Service(folder, workers, settings, limits or {}, environ or {}))
         return services[-1]
 
