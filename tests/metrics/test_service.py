@@ -49,7 +49,9 @@ def kill_the_one_with_most_tasks(database: Database) -> int:
 
 
 def all_run(database: Database) -> bool:
-    return bool(database.value("SELECT count(*) FROM durable.task WHERE state = 'active'") == TASKS)
+    """Every task is active, and has a journal to replay."""
+    active = database.value("SELECT count(*) FROM durable.task WHERE state = 'active'")
+    return bool(active == TASKS == database.value("SELECT count(DISTINCT task_id) FROM durable.event"))
 
 
 def test_the_counts_are_right_after_three_deaths_under_load(database: Database, url: str) -> None:
