@@ -21,7 +21,7 @@ SYSTEM_FOLDER = Path("/etc/systemd/system")
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog="durable service install --workers 4")
 def service() -> None:
     """Run durable under systemd."""
 
