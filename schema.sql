@@ -39,7 +39,9 @@ CREATE TABLE durable.worker (
     version        text NOT NULL DEFAULT '',
     -- proof that a statement comes from the worker that holds the lease, for a guest login that may not read this table
     secret         uuid NOT NULL DEFAULT gen_random_uuid(),
-    draining       boolean NOT NULL DEFAULT false   -- it claims no more tasks
+    draining       boolean NOT NULL DEFAULT false,  -- it claims no more tasks
+    supervisor     integer NOT NULL DEFAULT 0,  -- pid of the process whose business its death is, as long as that lives
+    supervisor_started  bigint NOT NULL DEFAULT 0
 );
 
 -- Programs: components by content.

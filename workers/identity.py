@@ -12,21 +12,32 @@ from durable.version import __version__
 _START_TIME_FIELD = 19  # of /proc/PID/stat after the command name: starttime, proc(5)
 
 
-def this_process() -> WorkerIdentity:
-    return WorkerIdentity(socket.gethostname(), _boot(), os.getpid(), _started(os.getpid()) or 0, __version__)
+def this_process(*, supervised: bool = False) -> WorkerIdentity:
+    """`supervised`: the parent of this process takes care of what it leaves behind when it dies."""
+    pid, supervisor = os.getpid(), os.getppid() if supervised else 0
+    return WorkerIdentity(
+        socket.gethostname(), _boot(), pid, _started(pid) or 0, supervisor, _started(supervisor) or 0, __version__
+    )
 
 
 def is_gone(suspect: Suspect, observer: WorkerIdentity) -> bool:
     """True when the process of a worker of this boot and pid namespace certainly does not run any more.
 
+    While its supervisor lives that one sees to it, and knows more: which task the worker was computing for.
     Where the kernel does not tell (no /proc, or one that hides the processes of other users), nothing is certain and
     the heartbeat decides.
     """
     if not observer.boot or suspect.boot != observer.boot or not suspect.pid_started:
         return False
-    if _stat(suspect.pid) is None:
-        return not _exists(suspect.pid)
-    return _started(suspect.pid) != suspect.pid_started
+    if suspect.supervisor and not _has_ended(suspect.supervisor, suspect.supervisor_started):
+        return False
+    return _has_ended(suspect.pid, suspect.pid_started)
+
+
+def _has_ended(pid: int, started: int) -> bool:
+    if _stat(pid) is None:
+        return not _exists(pid)
+    return _started(pid) != started
 
 
 def _boot() -> str:

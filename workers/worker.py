@@ -74,7 +74,7 @@ class Worker:
             idle=config.heartbeat_timeout * 0.8,
         )
         self._http = client_of(config)
-        self._identity = this_process()
+        self._identity = this_process(supervised=busy_cells is not None)
         self._on_registered = on_registered
         self._busy_cells = busy_cells
         self._shift: Shift | None = None

@@ -23,12 +23,17 @@ MAX_DEATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Which process a worker is. `boot` names the kernel's boot and the pid namespace: pids compare within it only."""
+    """Which process a worker is. `boot` names the kernel's boot and the pid namespace: pids compare within it only.
+
+    `supervisor` is the pid of the process that sees to what a dead worker leaves behind, 0 when there is none.
+    """
 
     host: str
     boot: str
     pid: int
     pid_started: int
+    supervisor: int
+    supervisor_started: int
     version: str
 
 
@@ -48,6 +53,8 @@ class Suspect:
     boot: str
     pid: int
     pid_started: int
+    supervisor: int
+    supervisor_started: int
     expired: bool
 
 
@@ -89,7 +96,8 @@ class LeaseStore:
             _QUERIES["register_worker"],
             {
                 "host": identity.host, "boot": identity.boot, "pid": identity.pid,
-                "pid_started": identity.pid_started, "version": identity.version,
+                "pid_started": identity.pid_started, "supervisor": identity.supervisor,
+                "supervisor_started": identity.supervisor_started, "version": identity.version,
             },
         )  # fmt: skip
         return Registration(*rows[0])

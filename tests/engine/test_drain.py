@@ -74,7 +74,7 @@ def test_twenty_drains_under_load_lose_nothing_and_nobody_waits(
     """With leases of ten minutes, whoever had to wait for a timeout would be seen."""
     chance = random.Random(seed := random.randrange(2**32))
     print("DURABLE_SEED", seed)
-    service = start_service(workers=2, heartbeat_timeout="600", heartbeat_interval="1")
+    service = start_service(workers=2, heartbeat_timeout="600", heartbeat_interval="1", hang_timeout="600")
     launched: list[int] = []
     for _ in range(DRAINS):
         launched += [database.launch("sleep-n-go", {"count": 5, "seconds": 0.05}) for _ in range(LOAD)]

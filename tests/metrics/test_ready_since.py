@@ -13,7 +13,7 @@ from durable.store.leases import Claim, LeaseStore, WorkerIdentity
 from tests.engine.database import Database
 from workers.sessions import Sessions
 
-ME = WorkerIdentity("here", "", 1, 1, "0")
+ME = WorkerIdentity("here", "", 1, 1, 0, 0, "0")
 
 
 def with_store(database: Database, work: Callable[[LeaseStore, int], Awaitable[Any]]) -> Any:

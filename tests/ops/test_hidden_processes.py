@@ -31,13 +31,13 @@ os.setgroups([]), os.setresgid(*[65534] * 3), os.setresuid(*[65534] * 3)
 me = this_process()
 for pid in map(int, sys.argv[2:]):
     readable = os.access(f"/proc/{pid}/stat", os.R_OK)
-    print(readable, is_gone(Suspect(1, me.boot, pid, me.pid_started, False), me))
+    print(readable, is_gone(Suspect(1, me.boot, pid, me.pid_started, 0, 0, False), me))
 """
 CANNOT_HIDE = 77
 
 
 def _suspect(pid: int, started: int) -> Suspect:
-    return Suspect(1, this_process().boot, pid, started, expired=False)
+    return Suspect(1, this_process().boot, pid, started, 0, 0, expired=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -61,3 +61,14 @@ def test_a_hidden_process_is_not_gone(hidepid: str) -> None:
     if look.returncode == CANNOT_HIDE:
         pytest.skip("no mount namespace is to be had here")
     assert look.stdout.splitlines() == ["False False", "False True"], look.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_dead_of_a_supervisor_that_lives_are_left_to_it() -> None:
+    me = this_process()
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    suspect = replace(_suspect(dead.pid, me.pid_started), supervisor=me.pid, supervisor_started=me.pid_started)
+    assert not is_gone(suspect, me), "it names the task that the worker was computing for"
+    assert is_gone(replace(suspect, supervisor_started=me.pid_started - 1), me), "another process has its pid"
+    assert is_gone(replace(suspect, supervisor=dead.pid), me)

@@ -1,2 +1,2 @@
-ALTER TABLE durable.worker DROP COLUMN draining;
+ALTER TABLE durable.worker DROP COLUMN draining, DROP COLUMN supervisor, DROP COLUMN supervisor_started;
 ALTER TABLE durable.task DROP COLUMN deaths, DROP COLUMN deaths_at;

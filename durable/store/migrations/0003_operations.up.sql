@@ -6,5 +6,8 @@ ALTER TABLE durable.task
     ADD COLUMN deaths integer NOT NULL DEFAULT 0,
     ADD COLUMN deaths_at integer NOT NULL DEFAULT 0;
 
--- Set once the worker claims no more tasks.
-ALTER TABLE durable.worker ADD COLUMN draining boolean NOT NULL DEFAULT false;
+-- `draining`: it claims no more tasks. `supervisor`: whose business its death is, as long as that process lives.
+ALTER TABLE durable.worker
+    ADD COLUMN draining boolean NOT NULL DEFAULT false,
+    ADD COLUMN supervisor integer NOT NULL DEFAULT 0,
+    ADD COLUMN supervisor_started bigint NOT NULL DEFAULT 0;

@@ -2,8 +2,9 @@
 
 -- name: register_worker
 -- A worker begins to live with its row, and its heartbeat counts from here.
-INSERT INTO durable.worker (host, boot, pid, pid_started, version)
-VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(version)s) RETURNING id, secret;
+INSERT INTO durable.worker (host, boot, pid, pid_started, supervisor, supervisor_started, version)
+VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(supervisor)s, %(supervisor_started)s, %(version)s)
+RETURNING id, secret;
 
 -- name: heartbeat
 -- One row renews all leases of the worker. No row: the worker was presumed dead and its tasks are others'.
@@ -71,7 +72,8 @@ WHERE NOT EXISTS (
 
 -- name: dead_workers
 -- Workers whose lease is over, and workers of this host whose process is known to be gone.
-SELECT id, boot, pid, pid_started, heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) AS expired
+SELECT id, boot, pid, pid_started, supervisor, supervisor_started,
+    heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) AS expired
 FROM durable.worker
 WHERE id <> %(worker)s
   AND (heartbeat_at < durable.now() - make_interval(secs => %(timeout)s) OR (boot = %(boot)s AND boot <> ''));
