@@ -26,14 +26,17 @@ class GuestPool:
 
     def __init__(self, url: str, *, connections: int, timeout: float, idle: float) -> None:
         self._timeout = timeout
-        self._idle = idle
+        self._clean_up = _QUERIES["clean"].format(idle=round(idle * 1000))
         self._catalog = TypeCatalog()
         self._opened = False
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            kwargs={"autocommit": True, "application_name": "durable guest", "connect_timeout": 5},
+            kwargs={
+                "autocommit": True, "application_name": "durable guest", "connect_timeout": 5, "client_encoding": "utf8",
+                "prepare_threshold": None,  # a guest could drop, or replace, what was prepared
+            },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
-            configure=self._configure, reset=self._reset,
+            configure=self._clean, reset=self._clean,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -57,10 +60,5 @@ class GuestPool:
         if self._opened:
             await self._pool.close()
 
-    async def _configure(self, connection: Connection) -> None:
-        idle = f"{self._idle * 1000:.0f}"
-        await connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
-
-    async def _reset(self, connection: Connection) -> None:
-        await connection.execute(_QUERIES["clean"])
-        await self._configure(connection)
+    async def _clean(self, connection: Connection) -> None:
+        await connection.execute(self._clean_up)

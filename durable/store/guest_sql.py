@@ -1,9 +1,9 @@
 """One guest's database transaction: statements as the guest sends them, and the frame that makes them exactly once.
 
-The frame is three statements: `begin` leaves a row whose deferred foreign key refers to the event still to come,
-so that a COMMIT which the guest sends itself fails; `record` writes the event, while the lease holds, and removes that
-row; then the transaction commits. A guest that rolls back and goes on in a new transaction is found out, because the
-number of the transaction is no longer the same.
+The frame is two messages. The first begins and leaves a row whose deferred foreign key refers to the event still to
+come, so that a COMMIT which the guest sends itself fails. The second writes the event, if the lease holds, removes that
+row and commits. A guest that rolls back and goes on in a new transaction is found out, because the number of the
+transaction is no longer the same.
 
 Statements are sent with libpq's functions and not through a psycopg cursor: parameters and results keep their binary
 form, and rows come as they are read.
@@ -23,9 +23,9 @@ from psycopg import generators
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from durable.journal.faults import JournalUnavailable
+from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.store.pg_types import PgType
-from durable.store.problems import describe, journal_fault
+from durable.store.problems import describe, is_worlds_fault, journal_fault
 from durable.store.queries import load
 from durable.store.session import Connection
 from durable.store.type_catalog import TypeCatalog
@@ -35,7 +35,6 @@ _QUERIES = load("guest")
 _CHUNK = 100
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
 _COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
-_CANCEL_WITHIN = 5.0
 
 
 class TransactionLost(Exception):
@@ -78,8 +77,8 @@ class GuestTransaction:
         """Raises JournalUnavailable."""
         try:
             async with self._faults():
-                await self._connection.execute("BEGIN")
-                cursor = await self._connection.execute(_QUERIES["begin"], {"task": task_id, "index": index})
+                cursor = await self._connection.execute(_QUERIES["begin"].format(task=task_id, index=index))
+                cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()
         except QueryFailed as failure:
             raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
@@ -130,25 +129,25 @@ class GuestTransaction:
     ) -> bool:
         """Record the event and commit; False when the lease is over.
 
-        Raises JournalUnavailable when it is unknown whether it was committed, Unstorable when it was not, because of
-        the value, QueryFailed when the database refuses the commit because of what the guest wrote.
+        Raises JournalUnavailable when it is unknown whether it was committed, or when trying again may help, Unstorable
+        when it was not, because of the value, QueryFailed when the database refuses it because of what the guest did.
         """
         await self._drop_unread()
-        parameters = {
-            "task": task_id, "lease": lease, "secret": secret, "index": index, "label": label, "value": value,
-            "message": message,
-        }  # fmt: skip
+        parameters = [str(task_id), str(lease), str(secret), str(index), label, value, message]
         try:
             async with asyncio.timeout(self._timeout):
-                cursor = await self._connection.execute(_QUERIES["record"], parameters)
-                ((held,),) = await cursor.fetchall()
-                if held:
-                    await self._commit()
+                await self._send_together(
+                    (_QUERIES["regain"], []),
+                    (_QUERIES["record"], [parameter.encode() for parameter in parameters]),
+                    ("COMMIT", []),
+                )
         except TimeoutError:
             raise JournalUnavailable("the commit of a guest's transaction took too long") from None
         except psycopg.Error as error:
-            raise journal_fault(error) from None
-        return bool(held)
+            if self.has_failed and isinstance(error, psycopg.errors.DivisionByZero):
+                return False
+            raise self._refusal(error) from None
+        return True
 
     async def end(self) -> None:
         """Leave the connection without a transaction, or closed: whatever was not committed is rolled back."""
@@ -170,12 +169,37 @@ class GuestTransaction:
     def _pgconn(self) -> Any:
         return self._connection.pgconn
 
-    async def _commit(self) -> None:
+    async def _send_together(self, *statements: tuple[str, list[bytes]]) -> None:
+        """Statements with parameters as text, in one message; each runs if all before it did. Raises psycopg.Error."""
+        pgconn, error = self._pgconn, None
+        pgconn.enter_pipeline_mode()
         try:
-            await self._connection.execute("COMMIT")
-        except psycopg.IntegrityError as error:
-            # A deferred constraint of the guest's own tables: its transaction is refused as a whole.
-            raise _failure_of(error) from None
+            for sql, parameters in statements:
+                pgconn.send_query_params(sql.encode(), parameters)
+            pgconn.pipeline_sync()
+            await self._connection.wait(generators.send(pgconn))
+            while (result := await self._next_result()) is None or result.status != ExecStatus.PIPELINE_SYNC:
+                if result is not None and result.status == ExecStatus.FATAL_ERROR:
+                    error = psycopg.errors.error_from_result(result)
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            # Left in the middle: nobody knows what the connection will answer next.
+            await self._connection.close()
+            raise
+        if error is not None:
+            raise error
+
+    async def _next_result(self) -> PGresult | None:
+        """None stands between the results of two statements."""
+        result: PGresult | None = await self._connection.wait(generators.fetch(self._pgconn))
+        return result
+
+    def _refusal(self, error: psycopg.Error) -> Exception:
+        """Why the transaction was not committed: the world's fault, the event's, or of the rest of the transaction."""
+        fault = journal_fault(error)
+        if is_worlds_fault(error) or (self.has_failed and isinstance(fault, Unstorable)):
+            return fault
+        return _failure_of(error)
 
     async def _describe(self, sql: str, oids: list[int]) -> None:
         """Learn the types of a statement's columns before its rows come: they cannot be looked up while it runs."""
@@ -204,7 +228,7 @@ class GuestTransaction:
 
     async def _read(self) -> None:
         """Read one result: some rows, or the end of the statement."""
-        result = await self._connection.wait(generators.fetch(self._pgconn))
+        result = await self._next_result()
         if result is None:
             self._reading = False
             await self._check_transaction()
@@ -223,13 +247,14 @@ class GuestTransaction:
 
     async def _finish(self, result: PGresult) -> None:
         """The last result of a statement; what follows it is None."""
-        while await self._connection.wait(generators.fetch(self._pgconn)) is not None:
+        while await self._next_result() is not None:
             pass
         self._reading = False
         if result.status == ExecStatus.FATAL_ERROR:
             self._check_not_ended()
             self._raise_for(result)
         self._count = self._affected
+        self._check_encoding()
         await self._check_transaction()
 
     async def _check_transaction(self) -> None:
@@ -243,6 +268,10 @@ class GuestTransaction:
     def _check_not_ended(self) -> None:
         if self._pgconn.transaction_status not in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             raise TransactionLost("the workflow ended the database transaction itself")
+
+    def _check_encoding(self) -> None:
+        if self._pgconn.parameter_status(b"client_encoding") not in (b"UTF8", b"UNICODE"):
+            raise TransactionLost("the workflow changed client_encoding; texts are always UTF-8")
 
     def _rows_of(self, result: PGresult) -> list[Row]:
         width = range(result.nfields)
