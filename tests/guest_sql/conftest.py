@@ -55,28 +55,28 @@ def preparing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embed
     server.ensure_running()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_prepared_transactions = 4")
+        connection.execute("CREATE DATABASE shape_of_guest_sql")
     server.restart("immediate")
+    with psycopg.connect(url_of(server, "shape_of_guest_sql"), autocommit=True) as connection:
+        migrate(connection)
+        connection.execute(_SCHEMA)
     yield server
     server.stop("immediate")
 
 
 @pytest.fixture
 def database_url(preparing_server: EmbeddedServer) -> Iterator[str]:
+    """The URL of a database with tables of an application beside those of the engine."""
     name = f"guest_sql_{next(_numbers)}"
     with psycopg.connect(preparing_server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = url_of(preparing_server, name)
-        with psycopg.connect(url, autocommit=True) as migrating:
-            migrate(migrating)
-        yield url
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE shape_of_guest_sql")
+        yield url_of(preparing_server, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def tables(database_url: str) -> Iterator[Tables]:
-    """Tables of an application, beside those of the engine."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(_SCHEMA)
         yield Tables(connection)
 
 

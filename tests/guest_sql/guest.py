@@ -22,6 +22,17 @@ from tests.host.stage import Outside, Written
 
 ALL_ROWS = (2, False)
 
+#: What a session remembers beyond its transactions.
+_STATE = """
+SELECT 'user ' || session_user || ' as ' || current_user
+UNION ALL SELECT name || ' = ' || setting FROM pg_settings WHERE name NOT LIKE 'plpgsql.%'
+UNION ALL SELECT 'prepared ' || name FROM pg_prepared_statements
+UNION ALL SELECT 'cursor ' || name FROM pg_cursors
+UNION ALL SELECT 'listens to ' || channel FROM pg_listening_channels() AS channel
+UNION ALL SELECT 'has locked ' || objid FROM pg_locks WHERE locktype = 'advisory'
+UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+"""
+
 
 class Guest:
     """One task with its lease, about to run."""
@@ -55,6 +66,16 @@ class Guest:
     async def commit(self) -> None:
         """End the transaction, as the guest does it."""
         await core.transaction_exit(self.run, "true")
+
+    async def session_state(self) -> set[str]:
+        """What the session of the open transaction remembers."""
+        answers = await self.send(_STATE)
+        return {answer.value[0][0][1].data.decode() for answer in answers if answer.name == "row"}
+
+    async def state_of_its_session(self) -> set[str]:
+        """The same in a transaction that does nothing else: what this workflow finds."""
+        async with self.transaction():
+            return await self.session_state()
 
     @property
     def recorded_without_sql(self) -> list[Event]:

@@ -101,31 +101,12 @@ async def play_all(chance: random.Random, tables: Tables, url: str, other: str, 
     ends: Counter[str] = Counter()
     async with guest_pool(url) as pool:
         database = GuestDatabase(pool, secret)
-        fresh = await session_state(Guest(tables.task(worker), database))
+        fresh = await Guest(tables.task(worker), database).state_of_its_session()
         for _ in range(SEQUENCES):
             task = tables.task(worker)
             statements = [one.replace("nobody_of_test", other) for one in sequence(chance, task, forgeries)]
             played = await play(Guest(task, database), statements, chance.random() < 0.5)
             check(tables, task, statements, played)
-            assert await session_state(Guest(task, database)) ^ fresh == set(), statements
+            assert await Guest(task, database).state_of_its_session() ^ fresh == set(), statements
             ends[played.how] += 1
     return ends
-
-
-#: What a session remembers beyond its transactions.
-STATE = """
-SELECT 'user ' || session_user || ' as ' || current_user
-UNION ALL SELECT name || ' = ' || setting FROM pg_settings WHERE name NOT LIKE 'plpgsql.%'
-UNION ALL SELECT 'prepared ' || name FROM pg_prepared_statements
-UNION ALL SELECT 'cursor ' || name FROM pg_cursors
-UNION ALL SELECT 'listens to ' || channel FROM pg_listening_channels() AS channel
-UNION ALL SELECT 'has locked ' || objid FROM pg_locks WHERE locktype = 'advisory'
-UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
-"""
-
-
-async def session_state(guest: Guest) -> set[str]:
-    """What the next workflow finds on the connection."""
-    async with guest.transaction():
-        rows = await guest.send(STATE)
-        return {answer.value[0][0][1].data.decode() for answer in rows if answer.name == "row"}
