@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakSet
 
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -29,11 +30,12 @@ class GuestPool:
         self._clean_up = _QUERIES["clean"].format(idle=round(idle * 1000))
         self._catalog = TypeCatalog()
         self._opened = False
+        self._planned_otherwise: WeakSet[Connection] = WeakSet()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             kwargs={
-                "autocommit": True, "application_name": "durable guest", "connect_timeout": 5, "client_encoding": "utf8",
-                "prepare_threshold": None,  # a guest could drop, or replace, what was prepared
+                "application_name": "durable guest", "autocommit": True, "connect_timeout": 5,
+                "client_encoding": "utf8", "prepare_threshold": None,  # a guest could replace what was prepared
             },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
             configure=self._clean, reset=self._clean,
@@ -54,6 +56,8 @@ class GuestPool:
             yield transaction
         finally:
             await transaction.end()
+            if transaction.has_set:
+                self._planned_otherwise.add(connection)
             await self._pool.putconn(connection)
 
     async def close(self) -> None:
@@ -62,3 +66,6 @@ class GuestPool:
 
     async def _clean(self, connection: Connection) -> None:
         await connection.execute(self._clean_up)
+        if connection in self._planned_otherwise:
+            self._planned_otherwise.discard(connection)
+            await connection.execute(_QUERIES["clean_plans"])

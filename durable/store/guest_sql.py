@@ -33,6 +33,8 @@ from durable.store.type_catalog import TypeCatalog
 _QUERIES = load("guest")
 #: Rows that libpq hands over at once.
 _CHUNK = 100
+#: What may change settings, on which plans depend, other than a function of the database.
+_SETTING = (b"SET", b"RESET", b"DO", b"CALL")
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
 _COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
@@ -72,6 +74,8 @@ class GuestTransaction:
         self._count: int | None = None
         self._command = b""
         self._affected = 0
+        #: Whether the guest may have changed a setting.
+        self.has_set = False
 
     async def begin(self, task_id: int, index: int) -> None:
         """Raises JournalUnavailable."""
@@ -94,6 +98,7 @@ class GuestTransaction:
         async with self._faults():
             if not self._catalog.knows_statement(sql):
                 await self._describe(sql, [oid for oid, _ in parameters])
+            self.has_set = self.has_set or "set_config" in sql.lower()
             self._send(sql, parameters)
             self._reading, self._count, self._command, self._affected = True, None, b"", 0
             await self._connection.wait(generators.send(self._pgconn))
@@ -137,7 +142,7 @@ class GuestTransaction:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._send_together(
-                    (_QUERIES["regain"], []),
+                    *([(_QUERIES["regain"], [])] if self.has_set else []),
                     (_QUERIES["record"], [parameter.encode() for parameter in parameters]),
                     ("COMMIT", []),
                 )
@@ -239,6 +244,7 @@ class GuestTransaction:
         if result.command_status:
             # Of rows in chunks, the last chunk carries it and not the empty result behind it.
             self._command, self._affected = result.command_status, result.command_tuples or 0
+            self.has_set = self.has_set or self._command in _SETTING
         if result.status in _MORE or result.status == ExecStatus.TUPLES_OK:
             self._rows.extend(self._rows_of(result))
         if result.status in _MORE:

@@ -140,12 +140,12 @@ class Shop:
     def _repeats(self) -> int:
         """Requests beyond those that the journal has an answer of.
 
-        A run sends a request only when everything before is durable. So of all that it sent, at most the last one has no
-        event, and only if the run did not reach its end: it was cut short, and another claim came after it.
+        A run sends a request only when everything before is durable. So of all that it sent, at most the last one has
+        no event, and only if the run did not reach its end: it was cut short, and another claim came after it.
         """
         sent = Counter(self.payments.requests)
         answered = self._answered()
-        claims = dict(self.database.query("SELECT id, lease FROM durable.task"))
+        claims: dict[int, int] = dict(self.database.query("SELECT id, lease FROM durable.task"))
         for order, luck in self.orders.items():
             heard = (sent[order, "charge"] > 0, sent[order, "refund"] > 0)
             assert heard == (LUCK[luck].charged, LUCK[luck].refunded), (order, luck, heard)
@@ -157,14 +157,15 @@ class Shop:
 
     def _answered(self) -> Counter[tuple[int, str]]:
         rows = self.database.query(
-            "SELECT task_id, regexp_replace(label, '.*/(\\w+)\\)$', '\\1') FROM durable.event WHERE label LIKE '%%http::send%%'"
+            "SELECT task_id, substring(label FROM '/(charge|refund)\\)$') FROM durable.event "
+            "WHERE label LIKE '%%http::send%%'"
         )
         return Counter((task, what) for task, what in rows)
 
 
 @contextmanager
 def shop(database: Database) -> Iterator[Shop]:
-    database.query(Path(EXAMPLES / "order" / "schema.sql").read_text())  # type: ignore[arg-type]
+    database.query(Path(EXAMPLES / "order" / "schema.sql").read_text())
     database.query("UPDATE shop.stock SET available = %s WHERE item = 'hat'", STOCK)
     payments = Payments()
     with serving(payments) as server:

@@ -14,7 +14,7 @@ EFFECTS = (
     "WITH written AS (INSERT INTO app.effect VALUES ({task}, {n}) RETURNING n) SELECT * FROM written",
     "SELECT app.write({task}, {n})",
     "DO $$ BEGIN INSERT INTO app.effect VALUES ({task}, {n}); END $$",
-    "DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN INSERT INTO app.effect VALUES ({task}, {n}); END $$",
+    "DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN INSERT INTO app.effect VALUES ({task}, {n}); END $$",
     "INSERT INTO app.later VALUES ({task}, {n})",  # by a deferred trigger, when the transaction commits
 )
 

@@ -60,7 +60,7 @@ def test_nothing_is_committed_once_the_lease_is_over(tables: Tables, database_ur
         guest = Guest(task, database)
         async with guest.transaction():
             await guest.send(f"INSERT INTO app.effect VALUES ({task}, 1)")
-            tables.rows(loss)  # type: ignore[arg-type]
+            tables.rows(loss)
             with pytest.raises(Fenced):
                 await guest.commit()
 
@@ -150,7 +150,7 @@ def test_a_login_whose_transactions_are_read_only_by_default_can_write(
     worker, secret = worker_with_secret(tables)
     task = tables.task(worker)
     login = psycopg.conninfo.conninfo_to_dict(own_login)["user"]
-    tables.rows(f"ALTER ROLE {login} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+    tables.rows(f"ALTER ROLE {login} SET default_transaction_read_only = on")
 
     async def honest(database: GuestDatabase, pool: GuestPool) -> None:
         await write(Guest(task, database), f"INSERT INTO app.effect VALUES ({task}, 1)")
@@ -253,13 +253,11 @@ def test_a_transaction_of_one_statement_is_three_messages(tables: Tables, databa
     play(database_url, secret, traced)
     lines = [line.split("\t") for line in trace.read_text().splitlines()]
     sent = [line[3] for line in lines if line[1:2] == ["F"] and line[3] in ("Query", "Sync")]
-    # BEGIN, the statement, COMMIT; before the connection is used again, it is cleaned.
-    assert sent in (["Query", "Sync", "Sync"], ["Query", "Sync", "Sync", "Query"])
+    # BEGIN, the statement, COMMIT; and the clean-up of the connection, which nobody waits for.
+    assert (sent.count("Query"), sent.count("Sync")) == (2, 2)
 
 
-def test_a_transaction_of_one_statement_costs_the_database_two_transactions(
-    tables: Tables, database_url: str
-) -> None:
+def test_a_transaction_of_one_statement_costs_the_database_two_transactions(tables: Tables, database_url: str) -> None:
     worker, secret = worker_with_secret(tables)
     tasks = [tables.task(worker) for _ in range(100)]
 

@@ -27,7 +27,7 @@ def seed() -> int:
 
 @dataclass
 class Played:
-    """What became of one transaction. `seen` is what it saw of its own effects before its end, None if it did not look."""
+    """What became of a transaction. `seen` is what it saw of its own effects before its end, None: it did not look."""
 
     how: str
     reason: str = ""
@@ -88,9 +88,8 @@ def test_effects_if_and_only_if_event(
     number = seed()
     print("DURABLE_SEED", number)
     chance = random.Random(number)
-    ends = asyncio.run(
-        play_all(chance, tables, own_login if login == "of its own" else database_url, other_role, login == "of its own")
-    )
+    own = login == "of its own"
+    ends = asyncio.run(play_all(chance, tables, own_login if own else database_url, other_role, forgeries=own))
     print(dict(ends))
     # A run in which nearly everything fails shows nothing.
     assert min(ends["recorded"], ends["failed"], ends["undone"]) >= SEQUENCES / 20, ends

@@ -6,7 +6,7 @@
 BEGIN READ WRITE; SELECT durable.guest_begin({task}, {index});
 
 -- name: regain
--- What the workflow has set must not keep its event from being recorded. Sent in the same pipeline as the next two.
+-- What the workflow has set must not keep its event from being recorded. Sent in one message with `record` and COMMIT.
 SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '0', true),
        pg_catalog.set_config('role', 'none', true);
 
@@ -35,8 +35,12 @@ WHERE t.typname OPERATOR(pg_catalog.=) %(name)s::pg_catalog.name
       ELSE n.nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name END;
 
 -- name: clean
--- What DISCARD ALL does, and the setting of a new connection, in one message: no guest finds, or suffers from, another
+-- What DISCARD ALL does but for the plans, and the setting of a new connection, in one message: no guest finds, or suffers from, another
 -- one's settings.
 CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *;
-SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES;
+SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;
 SET idle_in_transaction_session_timeout = {idle};
+
+-- name: clean_plans
+-- Of a workflow that may have set what plans depend on. To plan our own functions again costs more than all the rest.
+DISCARD PLANS;
