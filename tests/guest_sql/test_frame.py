@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from durable.execution.database import GuestDatabase
 from durable.journal.faults import Fenced, JournalUnavailable
-from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
 from durable.store.session import Session
 from durable.wasm.traps import GuestTrap
 from tests.engine.database import wait_until
 from tests.execution.tables import Tables
-from tests.guest_sql.guest import Guest, guest_pool, worker_with_secret
-
-Play = Callable[[GuestDatabase, GuestPool], Awaitable[None]]
-
-
-def play(url: str, secret: UUID, actions: Play) -> None:
-    async def main() -> None:
-        async with guest_pool(url) as pool:
-            await actions(GuestDatabase(pool, secret), pool)
-
-    asyncio.run(main())
-
-
-async def write(guest: Guest, *statements: str) -> None:
-    async with guest.transaction():
-        for statement in statements:
-            await guest.send(statement)
-        await guest.commit()
+from tests.guest_sql.guest import Guest, worker_with_secret
+from tests.guest_sql.playing import play, write
 
 
 def effects(tables: Tables) -> list[int]:
@@ -56,7 +38,7 @@ def test_nothing_is_committed_once_the_lease_is_over(tables: Tables, database_ur
     worker, secret = worker_with_secret(tables)
     task = tables.task(worker)
 
-    async def late(database: GuestDatabase, pool: GuestPool) -> None:
+    async def late(database: GuestDatabase) -> None:
         guest = Guest(task, database)
         async with guest.transaction():
             await guest.send(f"INSERT INTO app.effect VALUES ({task}, 1)")
@@ -74,7 +56,7 @@ def test_a_stale_lease_commits_nothing_even_if_the_protecting_row_was_removed(
     worker, _ = worker_with_secret(tables)
     task = tables.task(worker)
 
-    async def forge(database: GuestDatabase, pool: GuestPool) -> None:
+    async def forge(database: GuestDatabase) -> None:
         with pytest.raises(Fenced):
             await write(
                 Guest(task, database),
@@ -105,7 +87,7 @@ def test_what_a_workflow_set_does_not_keep_its_event_from_being_recorded(
     worker, secret = worker_with_secret(tables)
     task = tables.task(worker)
 
-    async def honest(database: GuestDatabase, pool: GuestPool) -> None:
+    async def honest(database: GuestDatabase) -> None:
         statements = (f"INSERT INTO app.effect VALUES ({task}, 1)", setting.replace("{other}", other_role))
         with psycopg.connect(database_url) as locking:
             # The commit has to wait for longer than the workflow would let it.
@@ -136,7 +118,7 @@ def test_a_commit_that_will_always_be_refused_fails_the_task_with_the_reason(
     worker, secret = worker_with_secret(tables)
     task = tables.task(worker)
 
-    async def refused(database: GuestDatabase, pool: GuestPool) -> None:
+    async def refused(database: GuestDatabase) -> None:
         with pytest.raises(GuestTrap, match=reason):
             await write(Guest(task, database), f"INSERT INTO app.effect VALUES ({task}, 1)", statement)
 
@@ -152,7 +134,7 @@ def test_a_login_whose_transactions_are_read_only_by_default_can_write(
     login = psycopg.conninfo.conninfo_to_dict(own_login)["user"]
     tables.rows(f"ALTER ROLE {login} SET default_transaction_read_only = on")
 
-    async def honest(database: GuestDatabase, pool: GuestPool) -> None:
+    async def honest(database: GuestDatabase) -> None:
         await write(Guest(task, database), f"INSERT INTO app.effect VALUES ({task}, 1)")
 
     play(own_login, secret, honest)
@@ -163,7 +145,7 @@ def test_a_connection_that_breaks_puts_the_task_back(tables: Tables, database_ur
     worker, secret = worker_with_secret(tables)
     task = tables.task(worker)
 
-    async def broken(database: GuestDatabase, pool: GuestPool) -> None:
+    async def broken(database: GuestDatabase) -> None:
         with pytest.raises(JournalUnavailable):
             await write(
                 Guest(task, database),
@@ -184,7 +166,7 @@ def test_a_workflow_cannot_keep_the_journal_of_another_one_for_ever(
     tables.rows("INSERT INTO durable.event (task_id, index, label, value) VALUES (%s, 0, 'e', '1')", old)
     tables.rows("UPDATE durable.task SET completed_at = durable.now() - interval '1 h' WHERE id = %s", old)
 
-    async def keep(database: GuestDatabase, pool: GuestPool) -> None:
+    async def keep(database: GuestDatabase) -> None:
         await write(Guest(tables.task(worker), database), f"SELECT durable.guest_begin({old}, 0)")
         session = Session(database_url, "test", timeout=20, idle_in_transaction=10)
         assert await LeaseStore(session).delete_ended_tasks(60, 10) == 1
@@ -219,7 +201,7 @@ def test_nothing_of_a_workflow_stays_on_the_connection(
 ) -> None:
     worker, secret = worker_with_secret(tables)
 
-    async def leave(database: GuestDatabase, pool: GuestPool) -> None:
+    async def leave(database: GuestDatabase) -> None:
         fresh = await Guest(tables.task(worker), database).state_of_its_session()
         guest = Guest(tables.task(worker), database)
         async with guest.transaction():
@@ -239,7 +221,7 @@ def test_a_transaction_of_one_statement_is_three_messages(tables: Tables, databa
     worker, secret = worker_with_secret(tables)
     trace = tmp_path / "trace"
 
-    async def traced(database: GuestDatabase, pool: GuestPool) -> None:
+    async def traced(database: GuestDatabase) -> None:
         statement = "INSERT INTO app.effect VALUES (1, 1)"
         await write(Guest(tables.task(worker), database), statement)  # which teaches us the types of its columns
         guest = Guest(tables.task(worker), database)
@@ -261,7 +243,7 @@ def test_a_transaction_of_one_statement_costs_the_database_two_transactions(tabl
     worker, secret = worker_with_secret(tables)
     tasks = [tables.task(worker) for _ in range(100)]
 
-    async def many(database: GuestDatabase, pool: GuestPool) -> None:
+    async def many(database: GuestDatabase) -> None:
         for task in tasks:
             await write(Guest(task, database), "INSERT INTO app.effect VALUES (1, 1)")
 
