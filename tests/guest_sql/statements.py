@@ -148,18 +148,35 @@ FORGERIES = (
     "ALTER TABLE durable.guest_transaction DISABLE TRIGGER ALL",
 )
 
+#: Several steps that chance alone seldom puts together: ways out of the transaction, and what one could do there.
+PLOTS = (
+    ("ROLLBACK AND CHAIN", EFFECTS[0], "COMMIT"),
+    ("ROLLBACK AND CHAIN", EFFECTS[0], "COMMIT AND CHAIN"),
+    ("SELECT 1 / 0", "COMMIT AND CHAIN", EFFECTS[0], "COMMIT"),
+    ("ROLLBACK", "BEGIN", EFFECTS[0], "COMMIT"),
+    ("COMMIT", EFFECTS[0]),
+    ("PREPARE TRANSACTION 'of {task}'", "COMMIT PREPARED 'of {task}'"),
+    ("SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", "COMMIT"),
+    ("SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK AND CHAIN", EFFECTS[0], "COMMIT"),
+    ("SAVEPOINT a", "SET session_replication_role = replica", "RELEASE a", "COMMIT"),
+    ("SAVEPOINT a", "COMMIT AND CHAIN", EFFECTS[0], "COMMIT"),
+)
+
 _KINDS = (
     (EFFECTS, 10), (SAVEPOINTS, 10), (FAILURES, 3), (SETTINGS, 4), (LEFTOVERS, 4), (ENDS, 4), (FORGERIES, 1),
 )  # fmt: skip
 
 
-def statement(chance: random.Random, task: int, number: int, forgeries: bool) -> str:
+def _any(chance: random.Random, forgeries: bool) -> str:
     kinds = _KINDS if forgeries else _KINDS[:-1]
     (kind,) = chance.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])
-    return chance.choice(kind).replace("{task}", str(task)).replace("{n}", str(number))
+    return chance.choice(kind)
 
 
 def sequence(chance: random.Random, task: int, forgeries: bool) -> list[str]:
-    """The first one writes, so that there is something to lose and something to double."""
-    first = chance.choice(EFFECTS).replace("{task}", str(task)).replace("{n}", "0")
-    return [first, *(statement(chance, task, number, forgeries) for number in range(1, chance.randint(2, 10)))]
+    """The first one writes, so that there is something to lose and something to double; one in five has a plot."""
+    statements = [chance.choice(EFFECTS), *(_any(chance, forgeries) for _ in range(chance.randint(1, 9)))]
+    if chance.random() < 0.2:
+        at = chance.randint(1, len(statements))
+        statements[at:at] = chance.choice(PLOTS)
+    return [one.replace("{task}", str(task)).replace("{n}", str(number)) for number, one in enumerate(statements)]
