@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakSet
@@ -21,12 +22,14 @@ _FOR_EVER = 86_400.0
 class GuestPool:
     """Opens connections when the first guest needs one.
 
-    `url` may be that of a login of its own that reaches only what the operator grants it. `idle` (seconds) bounds how
-    long a transaction may do nothing, so that a stopped process cannot hold a guest's locks past its lease.
+    `url` may be that of a login of its own that reaches only what the operator grants it. PostgreSQL ends a transaction
+    from which it has heard nothing for `idle` seconds, so that a stopped process cannot hold a guest's locks past its
+    lease. A guest that takes its time is no stopped process: we speak for it.
     """
 
     def __init__(self, url: str, *, connections: int, timeout: float, idle: float) -> None:
         self._timeout = timeout
+        self._idle = idle
         self._clean_up = _QUERIES["clean"].format(idle=round(idle * 1000))
         self._catalog = TypeCatalog()
         self._opened = False
@@ -52,13 +55,20 @@ class GuestPool:
         except (PoolTimeout, PoolClosed) as error:
             raise JournalUnavailable(f"no connection for SQL: {error}") from None
         transaction = GuestTransaction(connection, self._catalog, self._timeout)
+        speaking = asyncio.create_task(self._speak_for(transaction))
         try:
             yield transaction
         finally:
+            speaking.cancel()
             await transaction.end()
             if transaction.has_set:
                 self._planned_otherwise.add(connection)
             await self._pool.putconn(connection)
+
+    async def _speak_for(self, transaction: GuestTransaction) -> None:
+        while True:
+            await asyncio.sleep(self._idle / 3)
+            await transaction.touch()
 
     async def close(self) -> None:
         if self._opened:

@@ -33,9 +33,12 @@ from durable.store.type_catalog import TypeCatalog
 _QUERIES = load("guest")
 #: Rows that libpq hands over at once.
 _CHUNK = 100
+#: Rows that may be read before the guest asks for them.
+_READ_AHEAD = 10_000
 #: What may change settings, on which plans depend, other than a function of the database.
 _SETTING = (b"SET", b"RESET", b"DO", b"CALL")
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
+_IDLE = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
@@ -62,7 +65,7 @@ class Row:
 
 
 class GuestTransaction:
-    """A transaction on a connection of the guests' pool. Use one method at a time."""
+    """A transaction on a connection of the guests' pool. Use one method at a time; `touch` may come at any time."""
 
     def __init__(self, connection: Connection, catalog: TypeCatalog, timeout: float) -> None:
         self._connection = connection
@@ -74,6 +77,10 @@ class GuestTransaction:
         self._count: int | None = None
         self._command = b""
         self._affected = 0
+        # Who uses the connection: the guest, or `touch` while the guest does something else.
+        self._turn = asyncio.Lock()
+        #: What went wrong while nobody asked.
+        self._heard: Exception | None = None
         #: Whether the guest may have changed a setting.
         self.has_set = False
 
@@ -92,9 +99,13 @@ class GuestTransaction:
 
         Raises QueryFailed, TransactionLost, JournalUnavailable.
         """
-        await self._drop_unread()
         if "\0" in sql:
             raise QueryFailed("a statement cannot contain the character U+0000", None, None, None)
+        async with self._turn:
+            await self._drop_unread()
+            await self._query(sql, parameters, rows_wanted)
+
+    async def _query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
         async with self._faults():
             if not self._catalog.knows_statement(sql):
                 await self._describe(sql, [oid for oid, _ in parameters])
@@ -112,17 +123,19 @@ class GuestTransaction:
     async def fetch(self) -> Row | int | None:
         """The next row, then the number of rows affected, then None. Raises as `query` does."""
         if not self._rows and self._reading:
-            async with self._faults():
-                await self._read()
+            async with self._turn, self._faults():
+                if self._reading and not self._rows:
+                    await self._read()
         if self._rows:
             return self._rows.popleft()
+        self._raise_heard()
         count, self._count = self._count, None
         return count
 
     async def type_named(self, schema: str | None, name: str, is_array: bool) -> PgType | None:
         """A type by its name, None when there is none. Raises QueryFailed, JournalUnavailable."""
-        await self._drop_unread()
-        async with self._faults():
+        async with self._turn, self._faults():
+            await self._drop_unread()
             cursor = await self._connection.execute(
                 _QUERIES["type_named"], {"schema": schema, "name": name, "is_array": is_array}
             )
@@ -137,13 +150,17 @@ class GuestTransaction:
         Raises JournalUnavailable when it is unknown whether it was committed, or when trying again may help, Unstorable
         when it was not, because of the value, QueryFailed when the database refuses it because of what the guest did.
         """
-        await self._drop_unread()
-        parameters = [str(task_id), str(lease), str(secret), str(index), label, value, message]
+        texts = (str(task_id), str(lease), str(secret), str(index), label, value, message)
+        async with self._turn:
+            await self._drop_unread()
+            return await self._record([text.encode() for text in texts])
+
+    async def _record(self, parameters: list[bytes]) -> bool:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._send_together(
                     *([(_QUERIES["regain"], [])] if self.has_set else []),
-                    (_QUERIES["record"], [parameter.encode() for parameter in parameters]),
+                    (_QUERIES["record"], parameters),
                     ("COMMIT", []),
                 )
         except TimeoutError:
@@ -154,8 +171,29 @@ class GuestTransaction:
             raise self._refusal(error) from None
         return True
 
+    async def touch(self) -> None:
+        """Let the database hear of a guest that does something else than SQL; it ends transactions that are idle.
+
+        Rows that the guest has not read yet are in the way, so some of them are read for it.
+        """
+        if self._turn.locked() or self._heard is not None:
+            return
+        async with self._turn:
+            try:
+                async with self._faults():
+                    while self._reading and len(self._rows) < _READ_AHEAD:
+                        await self._read()
+                    if self._pgconn.transaction_status in _IDLE:
+                        await self._connection.execute("")
+            except (QueryFailed, TransactionLost, JournalUnavailable) as error:
+                self._heard = error
+
     async def end(self) -> None:
         """Leave the connection without a transaction, or closed: whatever was not committed is rolled back."""
+        async with self._turn:
+            await self._end()
+
+    async def _end(self) -> None:
         if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
             await self._connection.close()  # dropped in the middle of a statement
         elif not self._connection.closed:
@@ -166,8 +204,8 @@ class GuestTransaction:
 
     @property
     def has_failed(self) -> bool:
-        """A statement failed and was not rolled back to a savepoint: nothing that was written can be committed."""
-        return bool(self._pgconn.transaction_status == TransactionStatus.INERROR)
+        """A statement failed, the guest knows, and has not rolled back to a savepoint: nothing can be committed."""
+        return bool(self._heard is None and self._pgconn.transaction_status == TransactionStatus.INERROR)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     @property
@@ -272,7 +310,7 @@ class GuestTransaction:
                 raise TransactionLost("the workflow ended the database transaction itself")
 
     def _check_not_ended(self) -> None:
-        if self._pgconn.transaction_status not in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        if self._pgconn.transaction_status not in _IDLE:
             raise TransactionLost("the workflow ended the database transaction itself")
 
     def _check_encoding(self) -> None:
@@ -303,6 +341,12 @@ class GuestTransaction:
             self._rows.clear()
         self._rows.clear()
         self._count = None
+        self._raise_heard()
+
+    def _raise_heard(self) -> None:
+        error, self._heard = self._heard, None
+        if error is not None:
+            raise error
 
     def _faults(self) -> _Faults:
         return _Faults(self._connection, self._timeout)

@@ -56,6 +56,10 @@ class Guest:
     async def send(self, statement: str, options: tuple[int, bool] = ALL_ROWS) -> list[Any]:
         """Everything that the guest is answered: rows, then a count, or an error."""
         await sql.query(self.run, statement, [], options)
+        return await self.rest()
+
+    async def rest(self) -> list[Any]:
+        """What the guest was not yet answered to its last statement."""
         answers: list[Any] = []
         while (answer := await sql.fetch(self.run)) is not None:
             answers.append(answer.value)
@@ -91,8 +95,10 @@ def worker_with_secret(tables: Tables) -> tuple[int, UUID]:
 
 
 @asynccontextmanager
-async def guest_pool(url: str, connections: int = 1, timeout: float = 20.0) -> AsyncIterator[GuestPool]:
-    pool = GuestPool(url, connections=connections, timeout=timeout, idle=10.0)
+async def guest_pool(
+    url: str, connections: int = 1, timeout: float = 20.0, idle: float = 10.0
+) -> AsyncIterator[GuestPool]:
+    pool = GuestPool(url, connections=connections, timeout=timeout, idle=idle)
     try:
         yield pool
     finally:

@@ -12,9 +12,11 @@ from tests.guest_sql.guest import Guest, guest_pool
 Play = Callable[[GuestDatabase], Awaitable[None]]
 
 
-def play(url: str, secret: UUID, actions: Play, *, connections: int = 1, timeout: float = 20.0) -> None:
+def play(
+    url: str, secret: UUID, actions: Play, *, connections: int = 1, timeout: float = 20.0, idle: float = 10.0
+) -> None:
     async def main() -> None:
-        async with guest_pool(url, connections, timeout) as pool:
+        async with guest_pool(url, connections, timeout, idle) as pool:
             await actions(GuestDatabase(pool, secret))
 
     asyncio.run(main())
