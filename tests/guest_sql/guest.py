@@ -69,7 +69,9 @@ class Guest:
 
     async def commit(self) -> None:
         """End the transaction, as the guest does it."""
-        await core.transaction_exit(self.run, "true")
+        ending = core.transaction_exit(self.run, "true")
+        if ending is not None:
+            await ending
 
     async def session_state(self) -> set[str]:
         """What the session of the open transaction remembers."""
