@@ -9,6 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.latency import launch_to_start, notify_to_woken
 from benchmarks.launching import launching
 from benchmarks.memory import memory
+from benchmarks.outside import http, sql
 from benchmarks.recovery import recovery
 from benchmarks.replay import replay
 from benchmarks.stage import Stage
@@ -23,6 +24,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "yardstick": yardstick,
     "no-op": no_op,
     "ten-events": ten_events,
+    "http": http,
+    "sql": sql,
     "launch": launching,
     "start-latency": launch_to_start,
     "notify-latency": notify_to_woken,

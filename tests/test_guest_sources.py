@@ -38,7 +38,7 @@ def test_every_program_has_its_component() -> None:
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.stem)
 def test_components_are_small_and_name_no_machine(component: Path) -> None:
     content = component.read_bytes()
-    assert len(content) < (500_000 if _reaches_out(content) else 200_000)
+    assert len(content) < (500_000 if _reaches_out(content) or component.stem.startswith("api-") else 200_000)
     for folder in (str(ROOT), "/home/", "/root/", "/tmp/", "/.cargo/"):
         assert folder.encode() not in content
 
@@ -51,5 +51,5 @@ def test_the_tool_for_plugin_authors_names_no_machine() -> None:
 
 
 def _reaches_out(component: bytes) -> bool:
-    """URLs, headers and the machinery of sqlx have their size."""
+    """URLs, headers and the machinery of sqlx have their size, and so has a program that uses everything."""
     return b"durable:core/http" in component or b"durable:core/sql" in component

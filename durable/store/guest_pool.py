@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakSet
 
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -20,20 +22,26 @@ _FOR_EVER = 86_400.0
 class GuestPool:
     """Opens connections when the first guest needs one.
 
-    `url` may be that of a login of its own that reaches only what the operator grants it. `idle` (seconds) bounds how
-    long a transaction may do nothing, so that a stopped process cannot hold a guest's locks past its lease.
+    `url` may be that of a login of its own that reaches only what the operator grants it. PostgreSQL ends a transaction
+    from which it has heard nothing for `idle` seconds, so that a stopped process cannot hold a guest's locks past its
+    lease. A guest that takes its time is no stopped process: we speak for it.
     """
 
     def __init__(self, url: str, *, connections: int, timeout: float, idle: float) -> None:
         self._timeout = timeout
         self._idle = idle
+        self._clean_up = _QUERIES["clean"].format(idle=round(idle * 1000))
         self._catalog = TypeCatalog()
         self._opened = False
+        self._planned_otherwise: WeakSet[Connection] = WeakSet()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            kwargs={"autocommit": True, "application_name": "durable guest", "connect_timeout": 5},
+            kwargs={
+                "application_name": "durable guest", "autocommit": True, "connect_timeout": 5,
+                "client_encoding": "utf8", "prepare_threshold": None,  # a guest could replace what was prepared
+            },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
-            configure=self._configure, reset=self._reset,
+            configure=self._clean, reset=self._clean,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -47,20 +55,27 @@ class GuestPool:
         except (PoolTimeout, PoolClosed) as error:
             raise JournalUnavailable(f"no connection for SQL: {error}") from None
         transaction = GuestTransaction(connection, self._catalog, self._timeout)
+        speaking = asyncio.create_task(self._speak_for(transaction))
         try:
             yield transaction
         finally:
+            speaking.cancel()
             await transaction.end()
+            if transaction.has_set:
+                self._planned_otherwise.add(connection)
             await self._pool.putconn(connection)
+
+    async def _speak_for(self, transaction: GuestTransaction) -> None:
+        while True:
+            await asyncio.sleep(self._idle / 3)
+            await transaction.touch()
 
     async def close(self) -> None:
         if self._opened:
             await self._pool.close()
 
-    async def _configure(self, connection: Connection) -> None:
-        idle = f"{self._idle * 1000:.0f}"
-        await connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
-
-    async def _reset(self, connection: Connection) -> None:
-        await connection.execute(_QUERIES["clean"])
-        await self._configure(connection)
+    async def _clean(self, connection: Connection) -> None:
+        await connection.execute(self._clean_up)
+        if connection in self._planned_otherwise:
+            self._planned_otherwise.discard(connection)
+            await connection.execute(_QUERIES["clean_plans"])

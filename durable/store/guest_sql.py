@@ -1,9 +1,9 @@
 """One guest's database transaction: statements as the guest sends them, and the frame that makes them exactly once.
 
-The frame is three statements: `begin` leaves a row whose deferred foreign key refers to the event still to come,
-so that a COMMIT which the guest sends itself fails; `record` writes the event, while the lease holds, and removes that
-row; then the transaction commits. A guest that rolls back and goes on in a new transaction is found out, because the
-number of the transaction is no longer the same.
+The frame is two messages. The first begins and leaves a row whose deferred foreign key refers to the event still to
+come, so that a COMMIT which the guest sends itself fails. The second writes the event, if the lease holds, removes that
+row and commits. A guest that rolls back and goes on in a new transaction is found out, because the number of the
+transaction is no longer the same.
 
 Statements are sent with libpq's functions and not through a psycopg cursor: parameters and results keep their binary
 form, and rows come as they are read.
@@ -23,9 +23,9 @@ from psycopg import generators
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from durable.journal.faults import JournalUnavailable
+from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.store.pg_types import PgType
-from durable.store.problems import describe, journal_fault
+from durable.store.problems import describe, is_worlds_fault, journal_fault
 from durable.store.queries import load
 from durable.store.session import Connection
 from durable.store.type_catalog import TypeCatalog
@@ -33,9 +33,13 @@ from durable.store.type_catalog import TypeCatalog
 _QUERIES = load("guest")
 #: Rows that libpq hands over at once.
 _CHUNK = 100
+#: Rows that may be read before the guest asks for them.
+_READ_AHEAD = 10_000
+#: What may change settings, on which plans depend, other than a function of the database.
+_SETTING = (b"SET", b"RESET", b"DO", b"CALL")
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
+_IDLE = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
-_CANCEL_WITHIN = 5.0
 
 
 class TransactionLost(Exception):
@@ -61,7 +65,7 @@ class Row:
 
 
 class GuestTransaction:
-    """A transaction on a connection of the guests' pool. Use one method at a time."""
+    """A transaction on a connection of the guests' pool. Use one method at a time; `touch` may come at any time."""
 
     def __init__(self, connection: Connection, catalog: TypeCatalog, timeout: float) -> None:
         self._connection = connection
@@ -73,13 +77,19 @@ class GuestTransaction:
         self._count: int | None = None
         self._command = b""
         self._affected = 0
+        # Who uses the connection: the guest, or `touch` while the guest does something else.
+        self._turn = asyncio.Lock()
+        #: What went wrong while nobody asked.
+        self._heard: Exception | None = None
+        #: Whether the guest may have changed a setting.
+        self.has_set = False
 
     async def begin(self, task_id: int, index: int) -> None:
         """Raises JournalUnavailable."""
         try:
             async with self._faults():
-                await self._connection.execute("BEGIN")
-                cursor = await self._connection.execute(_QUERIES["begin"], {"task": task_id, "index": index})
+                cursor = await self._connection.execute(_QUERIES["begin"].format(task=task_id, index=index))
+                cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()
         except QueryFailed as failure:
             raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
@@ -89,12 +99,17 @@ class GuestTransaction:
 
         Raises QueryFailed, TransactionLost, JournalUnavailable.
         """
-        await self._drop_unread()
         if "\0" in sql:
             raise QueryFailed("a statement cannot contain the character U+0000", None, None, None)
+        async with self._turn:
+            await self._drop_unread()
+            await self._query(sql, parameters, rows_wanted)
+
+    async def _query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
         async with self._faults():
             if not self._catalog.knows_statement(sql):
                 await self._describe(sql, [oid for oid, _ in parameters])
+            self.has_set = self.has_set or "set_config" in sql.lower()
             self._send(sql, parameters)
             self._reading, self._count, self._command, self._affected = True, None, b"", 0
             await self._connection.wait(generators.send(self._pgconn))
@@ -108,17 +123,19 @@ class GuestTransaction:
     async def fetch(self) -> Row | int | None:
         """The next row, then the number of rows affected, then None. Raises as `query` does."""
         if not self._rows and self._reading:
-            async with self._faults():
-                await self._read()
+            async with self._turn, self._faults():
+                if self._reading and not self._rows:
+                    await self._read()
         if self._rows:
             return self._rows.popleft()
+        self._raise_heard()
         count, self._count = self._count, None
         return count
 
     async def type_named(self, schema: str | None, name: str, is_array: bool) -> PgType | None:
         """A type by its name, None when there is none. Raises QueryFailed, JournalUnavailable."""
-        await self._drop_unread()
-        async with self._faults():
+        async with self._turn, self._faults():
+            await self._drop_unread()
             cursor = await self._connection.execute(
                 _QUERIES["type_named"], {"schema": schema, "name": name, "is_array": is_array}
             )
@@ -130,28 +147,53 @@ class GuestTransaction:
     ) -> bool:
         """Record the event and commit; False when the lease is over.
 
-        Raises JournalUnavailable when it is unknown whether it was committed, Unstorable when it was not, because of
-        the value, QueryFailed when the database refuses the commit because of what the guest wrote.
+        Raises JournalUnavailable when it is unknown whether it was committed, or when trying again may help, Unstorable
+        when it was not, because of the value, QueryFailed when the database refuses it because of what the guest did.
         """
-        await self._drop_unread()
-        parameters = {
-            "task": task_id, "lease": lease, "secret": secret, "index": index, "label": label, "value": value,
-            "message": message,
-        }  # fmt: skip
+        texts = (str(task_id), str(lease), str(secret), str(index), label, value, message)
+        async with self._turn:
+            await self._drop_unread()
+            return await self._record([text.encode() for text in texts])
+
+    async def _record(self, parameters: list[bytes]) -> bool:
         try:
             async with asyncio.timeout(self._timeout):
-                cursor = await self._connection.execute(_QUERIES["record"], parameters)
-                ((held,),) = await cursor.fetchall()
-                if held:
-                    await self._commit()
+                await self._send_together(
+                    *([(_QUERIES["regain"], [])] if self.has_set else []),
+                    (_QUERIES["record"], parameters),
+                    ("COMMIT", []),
+                )
         except TimeoutError:
             raise JournalUnavailable("the commit of a guest's transaction took too long") from None
         except psycopg.Error as error:
-            raise journal_fault(error) from None
-        return bool(held)
+            if self.has_failed and isinstance(error, psycopg.errors.DivisionByZero):
+                return False
+            raise self._refusal(error) from None
+        return True
+
+    async def touch(self) -> None:
+        """Let the database hear of a guest that does something else than SQL; it ends transactions that are idle.
+
+        Rows that the guest has not read yet are in the way, so some of them are read for it.
+        """
+        if self._turn.locked() or self._heard is not None:
+            return
+        async with self._turn:
+            try:
+                async with self._faults():
+                    while self._reading and len(self._rows) < _READ_AHEAD:
+                        await self._read()
+                    if self._pgconn.transaction_status in _IDLE:
+                        await self._connection.execute("")
+            except (QueryFailed, TransactionLost, JournalUnavailable) as error:
+                self._heard = error
 
     async def end(self) -> None:
         """Leave the connection without a transaction, or closed: whatever was not committed is rolled back."""
+        async with self._turn:
+            await self._end()
+
+    async def _end(self) -> None:
         if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
             await self._connection.close()  # dropped in the middle of a statement
         elif not self._connection.closed:
@@ -162,20 +204,45 @@ class GuestTransaction:
 
     @property
     def has_failed(self) -> bool:
-        """A statement failed and was not rolled back to a savepoint: nothing that was written can be committed."""
-        return bool(self._pgconn.transaction_status == TransactionStatus.INERROR)
+        """A statement failed, the guest knows, and has not rolled back to a savepoint: nothing can be committed."""
+        return bool(self._heard is None and self._pgconn.transaction_status == TransactionStatus.INERROR)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     @property
     def _pgconn(self) -> Any:
         return self._connection.pgconn
 
-    async def _commit(self) -> None:
+    async def _send_together(self, *statements: tuple[str, list[bytes]]) -> None:
+        """Statements with parameters as text, in one message; each runs if all before it did. Raises psycopg.Error."""
+        pgconn, error = self._pgconn, None
+        pgconn.enter_pipeline_mode()
         try:
-            await self._connection.execute("COMMIT")
-        except psycopg.IntegrityError as error:
-            # A deferred constraint of the guest's own tables: its transaction is refused as a whole.
-            raise _failure_of(error) from None
+            for sql, parameters in statements:
+                pgconn.send_query_params(sql.encode(), parameters)
+            pgconn.pipeline_sync()
+            await self._connection.wait(generators.send(pgconn))
+            while (result := await self._next_result()) is None or result.status != ExecStatus.PIPELINE_SYNC:
+                if result is not None and result.status == ExecStatus.FATAL_ERROR:
+                    error = psycopg.errors.error_from_result(result)
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            # Left in the middle: nobody knows what the connection will answer next.
+            await self._connection.close()
+            raise
+        if error is not None:
+            raise error
+
+    async def _next_result(self) -> PGresult | None:
+        """None stands between the results of two statements."""
+        result: PGresult | None = await self._connection.wait(generators.fetch(self._pgconn))
+        return result
+
+    def _refusal(self, error: psycopg.Error) -> Exception:
+        """Why the transaction was not committed: the world's fault, the event's, or of the rest of the transaction."""
+        fault = journal_fault(error)
+        if is_worlds_fault(error) or (self.has_failed and isinstance(fault, Unstorable)):
+            return fault
+        return _failure_of(error)
 
     async def _describe(self, sql: str, oids: list[int]) -> None:
         """Learn the types of a statement's columns before its rows come: they cannot be looked up while it runs."""
@@ -204,7 +271,7 @@ class GuestTransaction:
 
     async def _read(self) -> None:
         """Read one result: some rows, or the end of the statement."""
-        result = await self._connection.wait(generators.fetch(self._pgconn))
+        result = await self._next_result()
         if result is None:
             self._reading = False
             await self._check_transaction()
@@ -215,6 +282,7 @@ class GuestTransaction:
         if result.command_status:
             # Of rows in chunks, the last chunk carries it and not the empty result behind it.
             self._command, self._affected = result.command_status, result.command_tuples or 0
+            self.has_set = self.has_set or self._command in _SETTING
         if result.status in _MORE or result.status == ExecStatus.TUPLES_OK:
             self._rows.extend(self._rows_of(result))
         if result.status in _MORE:
@@ -223,13 +291,14 @@ class GuestTransaction:
 
     async def _finish(self, result: PGresult) -> None:
         """The last result of a statement; what follows it is None."""
-        while await self._connection.wait(generators.fetch(self._pgconn)) is not None:
+        while await self._next_result() is not None:
             pass
         self._reading = False
         if result.status == ExecStatus.FATAL_ERROR:
             self._check_not_ended()
             self._raise_for(result)
         self._count = self._affected
+        self._check_encoding()
         await self._check_transaction()
 
     async def _check_transaction(self) -> None:
@@ -241,8 +310,12 @@ class GuestTransaction:
                 raise TransactionLost("the workflow ended the database transaction itself")
 
     def _check_not_ended(self) -> None:
-        if self._pgconn.transaction_status not in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        if self._pgconn.transaction_status not in _IDLE:
             raise TransactionLost("the workflow ended the database transaction itself")
+
+    def _check_encoding(self) -> None:
+        if self._pgconn.parameter_status(b"client_encoding") not in (b"UTF8", b"UNICODE"):
+            raise TransactionLost("the workflow changed client_encoding; texts are always UTF-8")
 
     def _rows_of(self, result: PGresult) -> list[Row]:
         width = range(result.nfields)
@@ -268,6 +341,12 @@ class GuestTransaction:
             self._rows.clear()
         self._rows.clear()
         self._count = None
+        self._raise_heard()
+
+    def _raise_heard(self) -> None:
+        error, self._heard = self._heard, None
+        if error is not None:
+            raise error
 
     def _faults(self) -> _Faults:
         return _Faults(self._connection, self._timeout)

@@ -41,3 +41,8 @@ def journal_fault(error: psycopg.Error) -> JournalUnavailable | Unstorable:
     if isinstance(error, _UNSTORABLE):
         return Unstorable(f"the database refuses what the workflow recorded: {describe(error)}")
     return JournalUnavailable(describe(error))
+
+
+def is_worlds_fault(error: psycopg.Error) -> bool:
+    """Whether the same statements may succeed when they are sent again: connection, locks, resources, shutdown."""
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from durable.wasm.codec import _BLOCK
 from durable.wasm.values import Case, Err, Ok
 from tests.wasm.echo import (
     SCALARS,
@@ -66,7 +68,8 @@ def test_strings_hold_characters_of_every_width(echoes: Echoes) -> None:
 
 
 def test_lists_of_bytes_are_bytes(echoes: Echoes) -> None:
-    blobs = [b"", bytes(range(256)), b"\xff" * 100_000]
+    sizes = (_BLOCK - 1, _BLOCK, _BLOCK + 1, 3 * _BLOCK, 100_000)
+    blobs = [b"", bytes(range(256)), *(random.Random(size).randbytes(size) for size in sizes)]
     returned = echoes.of(ListOf(U8)).send(blobs)
     assert returned == blobs
     assert all(type(blob) is bytes for blob in returned)

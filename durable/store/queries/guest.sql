@@ -1,32 +1,46 @@
--- The frame around the SQL of a workflow.
+-- The frame around the SQL of a workflow. A workflow may have changed search_path, so every name says where it is from.
 
 -- name: begin
--- Sent together with BEGIN: the row that forbids an early commit, and the number of the transaction.
-SELECT durable.guest_begin(%(task)s, %(index)s);
+-- In one message, so without parameters: the numbers are put in. READ WRITE, whatever the login has as its default. The
+-- function leaves the row that forbids an early commit and gives the number of the transaction.
+BEGIN READ WRITE; SELECT durable.guest_begin({task}, {index});
+
+-- name: regain
+-- What the workflow has set must not keep its event from being recorded. Sent in one message with `record` and COMMIT.
+SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '0', true),
+       pg_catalog.set_config('role', 'none', true);
 
 -- name: record
--- False: the lease is over. The caller rolls back.
-SELECT durable.guest_record(
-    %(task)s, %(lease)s, %(secret)s, %(index)s, %(label)s, %(value)s::text::jsonb, %(message)s
-);
+-- When the lease is over this fails, as a division by zero, because COMMIT is already on its way behind it.
+SELECT 1 OPERATOR(pg_catalog./) durable.guest_record(
+    $1, $2, $3, $4, $5, $6::pg_catalog.text::pg_catalog.jsonb, $7
+)::integer;
 
 -- name: is_same_transaction
 -- After a ROLLBACK that was not one to a savepoint there is another transaction, or none.
-SELECT coalesce(pg_current_xact_id_if_assigned()::text, '');
+SELECT coalesce(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, '');
 
 -- name: types
 -- What the named types of a database are: enums and domains, arrays of them, and those that read as text.
-SELECT t.oid::bigint, t.typname::text, t.typtype::text, t.typelem::bigint, t.typbasetype::bigint, t.typcategory::text
-FROM pg_catalog.pg_type AS t WHERE t.oid::bigint = ANY (%(oids)s::bigint[]);
+SELECT t.oid::bigint, t.typname::pg_catalog.text, t.typtype::pg_catalog.text, t.typelem::bigint, t.typbasetype::bigint,
+       t.typcategory::pg_catalog.text
+FROM pg_catalog.pg_type AS t WHERE t.oid::bigint OPERATOR(pg_catalog.=) ANY (%(oids)s::bigint[]);
 
 -- name: type_named
 -- By name, without parsing an expression, which could fail and abort the guest's transaction.
 SELECT (CASE WHEN %(is_array)s THEN t.typarray ELSE t.oid END)::bigint
-FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-WHERE t.typname = %(name)s::text
-  AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_type_is_visible(t.oid) ELSE n.nspname = %(schema)s::text END;
+FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
+WHERE t.typname OPERATOR(pg_catalog.=) %(name)s::pg_catalog.name
+  AND CASE WHEN %(schema)s::pg_catalog.name IS NULL THEN pg_catalog.pg_type_is_visible(t.oid)
+      ELSE n.nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name END;
 
 -- name: clean
--- What DISCARD ALL does, in one round trip: no guest finds, or suffers from, another one's settings.
+-- What DISCARD ALL does but for the plans, and the setting of a new connection, in one message: no guest finds, or suffers from, another
+-- one's settings.
 CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *;
-SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES;
+SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;
+SET idle_in_transaction_session_timeout = {idle};
+
+-- name: clean_plans
+-- Of a workflow that may have set what plans depend on. To plan our own functions again costs more than all the rest.
+DISCARD PLANS;

@@ -1,12 +1,16 @@
 -- Retention.
 
 -- name: delete_ended_tasks
--- Ended tasks go with their journal, log and notifications, a bounded batch at a time.
-DELETE FROM durable.task WHERE id IN (
+-- Ended tasks go with their journal, log and notifications, a bounded batch at a time. So does what a workflow's own SQL
+-- left in guest_transaction, by calling guest_begin for an event that is there: it would keep that event for ever.
+WITH ended AS MATERIALIZED (
     SELECT id FROM durable.task
     WHERE completed_at < durable.now() - make_interval(secs => %(age)s) AND state IN ('complete', 'failed', 'cancelled')
     ORDER BY completed_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-);
+), left_over AS (
+    DELETE FROM durable.guest_transaction WHERE task_id IN (SELECT id FROM ended)
+)
+DELETE FROM durable.task WHERE id IN (SELECT id FROM ended);
 
 -- name: delete_unused_programs
 -- Programs that no task uses any more. A launch renews last_used, and so locks the row, before it refers to it.

@@ -3,7 +3,7 @@
 //! Use them through `durable::sqlx`, with the feature `sqlx-macros`: the code
 //! that they write names that crate.
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod cache;
 mod describe;

@@ -57,7 +57,7 @@
 //! panic = "abort"
 //! ```
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 #[allow(missing_docs)]
 mod bindings;

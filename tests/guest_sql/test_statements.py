@@ -1,0 +1,212 @@
+"""Statements of a workflow: rows, limits, errors, and how much memory and time they may take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from durable.execution.database import GuestDatabase
+from durable.host import sql
+from durable.wasm.traps import GuestTrap
+from tests.execution.tables import Tables
+from tests.guest_sql.guest import Guest, worker_with_secret
+from tests.guest_sql.playing import play
+
+Act = Callable[[Guest], Awaitable[None]]
+EXECUTE, ONE_ROW, ALL_ROWS = (0, False), (1, False), (2, False)
+
+
+@pytest.fixture
+def within(tables: Tables, database_url: str) -> Callable[..., None]:
+    """Runs an act within an open transaction, and ends the transaction."""
+    worker, secret = worker_with_secret(tables)
+    task = tables.task(worker)
+
+    def run(act: Act, *, timeout: float = 20.0) -> None:
+        async def actions(database: GuestDatabase) -> None:
+            guest = Guest(task, database)
+            async with guest.transaction():
+                await act(guest)
+                await guest.commit()
+
+        play(database_url, secret, actions, timeout=timeout)
+
+    return run
+
+
+def shown(answers: list[Any]) -> list[Any]:
+    """Rows as the bytes of their columns, the count as a number, an error as its fields."""
+    return [
+        [value.data for _, value in answer.value[0]] if answer.name == "row" else answer.value for answer in answers
+    ]
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("options", "rows"), [(EXECUTE, 0), (ONE_ROW, 1), (ALL_ROWS, 5), ((255, True), 5)])
+def test_a_limit_is_about_what_is_fetched_and_not_about_what_happens(
+    within: Callable[..., None], tables: Tables, options: tuple[int, bool], rows: int
+) -> None:
+    async def act(guest: Guest) -> None:
+        statement = "INSERT INTO app.effect SELECT 1, n FROM generate_series(1, 5) AS n RETURNING n"
+        answers = await guest.send(statement, options)
+        assert [answer.name for answer in answers] == ["row"] * rows + ["count"]
+        assert answers[-1].value == 5
+
+    within(act)
+    assert tables.value("SELECT count(*) FROM app.effect") == 5
+
+
+def test_unread_rows_are_dropped_by_the_next_statement_and_by_the_end(
+    within: Callable[..., None], tables: Tables
+) -> None:
+    async def act(guest: Guest) -> None:
+        for _ in range(3):
+            await sql.query(guest.run, "SELECT n FROM generate_series(1, 2000) AS n", [], ALL_ROWS)
+            await sql.fetch(guest.run)
+        await sql.query(
+            guest.run, "INSERT INTO app.effect SELECT 1, n FROM generate_series(1, 2000) AS n RETURNING n", [], ALL_ROWS
+        )
+        await sql.fetch(guest.run)
+
+    within(act)
+    assert tables.value("SELECT count(*) FROM app.effect") == 2000
+
+
+def test_after_the_count_there_is_nothing(within: Callable[..., None]) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("SELECT 1")
+        assert await sql.fetch(guest.run) is None
+        assert await sql.fetch(guest.run) is None
+
+    within(act)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("rows", "fetched"), [(1_000_000, 1_000_000), (300_000, 1)])
+def test_a_million_rows_do_not_fill_the_memory(within: Callable[..., None], rows: int, fetched: int) -> None:
+    """200 bytes each, whether they are fetched or dropped."""
+
+    async def act(guest: Guest) -> None:
+        before, most = resident(), 0
+        statement = f"SELECT n, repeat('x', 200) FROM generate_series(1, {rows}) AS n"
+        await sql.query(guest.run, statement, [], ALL_ROWS)
+        for number in range(fetched):
+            await sql.fetch(guest.run)
+            if number % 10_000 == 0:
+                most = max(most, resident())
+        await guest.send("SELECT 1")
+        assert max(most, resident()) - before < 32 << 20
+
+    within(act)
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("statement", "kind", "code", "constraint", "table"),
+    [
+        ("INSERT INTO app.parent VALUES (1), (1)", "unique-violation", "23505", "parent_pkey", "parent"),
+        ("INSERT INTO app.effect VALUES (1, NULL)", "not-null-violation", "23502", None, "effect"),
+        ("INSERT INTO app.positive VALUES (-1)", "check-violation", "23514", "positive_n_check", "positive"),
+        ("INSERT INTO app.of_parent VALUES (7)", "foreign-key-violation", "23503", "of_parent_n_fkey", "of_parent"),
+        ("SELECT 1 / 0", "other", "22012", None, None),
+        ("nonsense", "other", "42601", None, None),
+        ("SELECT $1", "other", "08P01", None, None),
+        ("SELECT '\0'", "other", None, None, None),
+    ],
+)
+def test_an_error_says_what_it_is_and_a_savepoint_undoes_it(
+    within: Callable[..., None], tables: Tables, statement: str, kind: str, code: str, constraint: str, table: str
+) -> None:
+    tables.rows("CREATE TABLE app.positive (n int CHECK (n > 0))")
+    tables.rows("CREATE TABLE app.of_parent (n int REFERENCES app.parent)")
+
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await guest.send("SAVEPOINT s")
+        await guest.send("INSERT INTO app.effect VALUES (1, 2)")
+        (error,) = await guest.send(statement)
+        assert (error.name, *error.value[1:]) == ("database", kind, code, constraint, table)
+        assert error.value[0]
+        await guest.send("ROLLBACK TO s")
+        await guest.send("INSERT INTO app.effect VALUES (1, 3)")
+
+    within(act)
+    assert [row[0] for row in tables.rows("SELECT n FROM app.effect ORDER BY n")] == [1, 3]
+
+
+def test_an_error_in_the_middle_of_the_rows_comes_after_them(within: Callable[..., None], tables: Tables) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await guest.send("SAVEPOINT s")
+        answers = await guest.send("SELECT 1 / (500 - n) FROM generate_series(1, 1000) AS n")
+        assert [answer.name for answer in answers[-2:]] == ["row", "database"]
+        assert len(answers) > 100
+        await guest.send("ROLLBACK TO s")
+
+    within(act)
+    assert tables.value("SELECT count(*) FROM app.effect") == 1
+
+
+def test_after_an_error_nothing_works_until_it_is_undone(within: Callable[..., None], tables: Tables) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await guest.send("SELECT 1 / 0")
+        (error,) = await guest.send("SELECT 1")
+        assert error.value[2] == "25P02"
+
+    within(act)
+    assert tables.value("SELECT count(*) FROM app.effect") == 0
+
+
+def test_an_error_among_rows_that_nobody_read_refuses_the_commit(within: Callable[..., None], tables: Tables) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await sql.query(guest.run, "SELECT 1 / (5000 - n) FROM generate_series(1, 9000) AS n", [], ALL_ROWS)
+        await sql.fetch(guest.run)
+
+    with pytest.raises(GuestTrap, match="division by zero"):
+        within(act)
+    assert tables.value("SELECT count(*) FROM app.effect") == 0
+
+
+# -- the host's own clock --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("first", ["SELECT 1", "SET statement_timeout = 0", "SET lock_timeout = 0"])
+def test_the_deadline_is_the_hosts_whatever_the_workflow_set(
+    within: Callable[..., None], tables: Tables, first: str
+) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await guest.send(first)
+        await guest.send("SELECT pg_sleep(300)")
+
+    started = time.monotonic()
+    with pytest.raises(GuestTrap, match="guest_sql_timeout"):
+        within(act, timeout=0.5)
+    assert time.monotonic() - started < 30
+    # PostgreSQL was told to stop, too; it would not notice otherwise before the 300 seconds are over.
+    tables.rows("SELECT pg_stat_clear_snapshot()")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(300)%%' AND pid <> pg_backend_pid()"
+    assert tables.value(sleeping) == 0
+    assert tables.value("SELECT count(*) FROM app.effect") == 0
+
+
+def test_a_lock_that_nobody_gives_back_ends_at_the_deadline(
+    within: Callable[..., None], tables: Tables, database_url: str
+) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("LOCK TABLE app.effect")
+
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE app.effect")
+        with pytest.raises(GuestTrap, match="guest_sql_timeout"):
+            within(act, timeout=0.5)
