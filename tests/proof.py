@@ -1,0 +1,20 @@
+"""Figures of the proofs: short in `make test`, full in `make chaos`; and the seed that repeats a run."""
+
+from __future__ import annotations
+
+import os
+import random
+
+IS_FULL = bool(os.environ.get("DURABLE_FULL"))
+
+
+def figure(short: int, full: int) -> int:
+    """How often to try: `full` when DURABLE_FULL is set."""
+    return full if IS_FULL else short
+
+
+def seed() -> int:
+    """Of this run; DURABLE_SEED repeats an earlier one. Printed, so that pytest shows it with a failure."""
+    chosen = int(os.environ.get("DURABLE_SEED", random.randrange(2**32)))
+    print(f"DURABLE_SEED={chosen}")
+    return chosen
