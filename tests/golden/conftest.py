@@ -1,0 +1,3 @@
+from tests.engine.conftest import database, start_service
+
+__all__ = ["database", "start_service"]
