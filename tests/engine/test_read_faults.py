@@ -52,7 +52,7 @@ def prepare(database: Database, golden: Golden, events: int) -> None:
 async def until(what: str, database: Database, sql: str) -> None:
     try:
         async with asyncio.timeout(60):
-            while not await asyncio.to_thread(database.value, sql):  # type: ignore[arg-type]  # noqa: ASYNC110
+            while not await asyncio.to_thread(database.value, sql):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"{what}: not within a minute") from None
