@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import struct
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from durable.wasm.values import Case, Err, Ok
 
 _KNOWN = known_types()
 _MAX_PREFIX = {"v4": 32, "v6": 128}
+#: What JSON of another form raises; OverflowError for a number like 1e999. An error of base64 is a ValueError.
+_MALFORMED = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ def type_serialize(run: Run, info: TypeInfo) -> Ok | Err:
     return Ok(json.dumps(asdict(info.type)))
 
 
-def type_deserialize(run: Run, text: str) -> Ok | Err:
+async def type_deserialize(run: Run, text: str) -> Ok | Err:
+    """A coroutine, as `value_deserialize`, because JSON is parsed recursively."""
     try:
         return Ok(TypeInfo(_type_of_json(json.loads(text)), run.transaction))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except _MALFORMED as error:
         return Err(f"not a serialized type-info: {error}")
 
 
@@ -101,12 +103,12 @@ def value_serialize(run: Run, value: Value) -> Ok | Err:
     return Ok(json.dumps({"type": asdict(value.type), "data": data}))
 
 
-def value_deserialize(run: Run, text: str) -> Ok | Err:
+async def value_deserialize(run: Run, text: str) -> Ok | Err:
     try:
         fields = json.loads(text)
         data = None if fields["data"] is None else base64.b64decode(fields["data"], validate=True)
         return Ok(Value(_type_of_json(fields["type"]), data, run.transaction))
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
+    except _MALFORMED as error:
         return Err(f"not a serialized value: {error}")
 
 
@@ -123,6 +125,8 @@ def enum_value(run: Run, value: str, info: TypeInfo) -> Value:
 def enum_array(run: Run, values: list[str], info: TypeInfo) -> Value:
     """`info` is the type of the array."""
     check_owner(run, info)
+    if info.type.shape != "text" or not info.type.is_array:
+        raise GuestTrap(f"enum-array needs the type of an array of an enum, and not {info.type.name}")
     return Value(info.type, _encoded(info.type, values), run.transaction)
 
 

@@ -75,6 +75,8 @@ def _encode_inet(network: Case) -> bytes:
 
 
 def _decode_inet(data: bytes) -> Case:
+    if len(data) < 8:
+        raise UnreadableValue("a network address has 8 bytes or more")
     family, prefix = data[0], data[1]
     if family == 2:
         return Case("v4", (int.from_bytes(data[4:8], "big"), prefix))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from durable.wasm.program import Program
 
 _UNSET_DEADLINE = 1
+#: The last one: one call hands over more than 128 MiB as wasmtime keeps it, 48 bytes for each element of a list.
+_LIMITS = ("call stack exhausted", "exceeds memory limits", "count too high", "fuel allocated for hostcalls")
 _cpu_time = time.thread_time
 
 
@@ -197,4 +199,4 @@ def _cause_first(message: str) -> str:
 
 def _is_limit(message: str) -> bool:
     # wasmtime gives traps no code, only text.
-    return any(text in message for text in ("call stack exhausted", "exceeds memory limits", "count too high"))
+    return any(text in message for text in _LIMITS)

@@ -1,0 +1,51 @@
+"""Values and types that a workflow made up: they are refused in words, never an error of the host."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from durable.wasm.traps import GuestTrap
+from durable.wasm.values import Err, Ok
+from tests.host.stage import Stage
+
+SQL = "durable:core/sql."
+
+
+def call(name: str, *arguments: Any) -> Any:
+    return asyncio.run(Stage().call(f"{SQL}{name}", *arguments))
+
+
+def serialized(data: bytes | None, **changes: Any) -> str:
+    ty = {"oid": 869, "name": "inet", "shape": "inet", "is_array": False, "element": 0, **changes}
+    return json.dumps({"type": ty, "data": None if data is None else base64.b64encode(data).decode()})
+
+
+@pytest.mark.parametrize("oid", ["1e999", "-1", "4294967296", "[]", "null", '"x"'])
+def test_a_type_with_an_impossible_oid_is_refused(oid: str) -> None:
+    text = f'{{"oid": {oid}, "name": "n", "shape": null, "is_array": false, "element": 0}}'
+    assert isinstance(call("[static]type-info.deserialize", text), Err)
+    assert isinstance(call("[static]value.deserialize", f'{{"type": {text}, "data": null}}'), Err)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "5", "[]", '"type"', '{"type": 1, "data": 5}'])
+def test_what_is_no_serialized_value_is_refused_however_deep(text: str) -> None:
+    assert isinstance(call("[static]type-info.deserialize", text), Err)
+    assert isinstance(call("[static]value.deserialize", text), Err)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x02", b"\x02\x20\x00\x04", b"\x03" + bytes(10)])
+def test_bytes_that_are_no_network_read_as_nothing(data: bytes) -> None:
+    value = call("[static]value.deserialize", serialized(data))
+    assert isinstance(value, Ok)
+    assert call("[method]value.as-inet", value.value) is None
+
+
+@pytest.mark.parametrize("ty", ["text", "timestamptz-array", "inet-array", "uuid", "jsonb-array"])
+def test_an_enum_array_needs_the_type_of_an_array_of_text(ty: str) -> None:
+    with pytest.raises(GuestTrap, match="enum-array needs the type of an array of an enum"):
+        call("[static]value.enum-array", ["happy"], call(f"[static]type-info.{ty}"))
