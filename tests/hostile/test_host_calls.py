@@ -37,7 +37,7 @@ def test_no_call_harms_the_host(database_url: str) -> None:
 
 @pytest.mark.parametrize(("size", "state"), [(MOST, "complete"), (MOST + 1, "failed")])
 def test_one_call_hands_over_so_much_at_most(size: int, state: str) -> None:
-    """wasmtime grants 128 MiB to one call and takes 48 bytes for each byte of a list: no guest fills the host's memory."""
+    """wasmtime grants 128 MiB to one call and takes 48 bytes for each byte of a list: no guest fills a host."""
     host = Host(NOWHERE)
     stdout, write = (host.number_of(name) for name in ("get-stdout", "[method]output-stream.write"))
     zeros = Literal(2 << 20)
