@@ -15,13 +15,22 @@ from typing import Protocol
 #: Every point there is. Tests go through all of them, so a new one belongs here.
 POINTS = (
     "claim.done",  # tasks are claimed, none has started
+    "heartbeat.done",  # all leases are renewed, the worker does not know yet
     "event.added",  # an event is in the tail, nothing is durable yet
     "append.before",  # a batch is about to be sent
     "append.done",  # a batch is committed, nobody was told
+    "inbox.read",  # notifications were looked at, none is taken
+    "request.before",  # everything before an HTTP request is durable, nothing was sent
+    "response.here",  # an HTTP request was answered, nothing of that is recorded
+    "sql.begun",  # a guest's database transaction has its first row
+    "record.before",  # a guest's SQL is done, its event and COMMIT not sent
+    "commit.done",  # both are done, nobody was told
     "suspend.before",  # a guest is about to be dropped until it can go on
+    "suspend.done",  # the task is suspended, its slot not free yet
     "finish.before",  # a guest is over, its last batch not written
     "finish.done",  # the task is in its final state
     "release.before",  # code has stopped, leases are not handed back yet
+    "reclaim.done",  # tasks of dead workers are ready again
 )
 
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

@@ -10,6 +10,7 @@ import psycopg
 
 from durable import metrics
 from durable.config import Config
+from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
 from durable.timing import DatabaseClock
@@ -54,6 +55,7 @@ class Heartbeat:
             return False
         if now is None:
             raise LeaseLost("the worker was presumed dead and its tasks were taken back")
+        passing("heartbeat.done")
         self._clock.learn(now)
         metrics.worker_heartbeat.set(now)
         self.trusted_until = sent + self._believes

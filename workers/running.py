@@ -208,7 +208,7 @@ async def _finish(tail: Tail, outcome: Outcome) -> None:
     tail.change(outcome.change)
     passing("suspend.before" if outcome.state is TaskState.SUSPENDED else "finish.before")
     await tail.durable()
-    passing("finish.done")
+    passing("suspend.done" if outcome.state is TaskState.SUSPENDED else "finish.done")
 
 
 def _tell(run: Run, outcome: Outcome) -> None:

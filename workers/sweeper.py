@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from durable import metrics
 from durable.config import Config
+from durable.failpoints import passing
 from durable.model import Culprit
 from durable.store.leases import LeaseStore, WorkerIdentity
 from workers.identity import is_gone
@@ -58,6 +59,7 @@ class Sweeper:
             reclaimed = await self._store.reclaim(
                 gone, expired, culprits, self._config.heartbeat_timeout, _RECLAIM_BATCH
             )
+            passing("reclaim.done")
             total += reclaimed.freed
             metrics.tasks_reclaimed.inc(reclaimed.freed)
             metrics.tasks_quarantined.inc(len(reclaimed.quarantined))

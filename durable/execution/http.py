@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from durable import metrics
 from durable.execution.tail import Tail
+from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
 from durable.net.client import Client
 from durable.net.errors import (
@@ -37,6 +38,7 @@ class GuestHttp:
         Raises HttpError; JournalUnavailable and Fenced when nothing was sent and the task is not to go on here.
         """
         await tail.durable()
+        passing("request.before")
         try:
             response = await self._client.send(request, lambda: tail.broken is None and self._lease_is_trusted())
         except NotPermitted:
@@ -46,6 +48,7 @@ class GuestHttp:
         except HttpError as error:
             metrics.http_requests[_outcome(error)].inc()
             raise
+        passing("response.here")
         metrics.http_requests[f"{response.status // 100}xx"].inc()
         return response
 

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from durable.execution.tail import Tail
+from durable.failpoints import passing
 from durable.model import Notification
 
 
@@ -41,6 +42,7 @@ class Inbox:
             await self._tail.durable()
             self._arrived.clear()
             self._seen.extend(await self._reader.notifications(self._tail.task_id))
+            passing("inbox.read")
         return self._seen.popleft() if self._seen else None
 
     async def wait(self, timeout: float) -> None:

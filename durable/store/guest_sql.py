@@ -23,6 +23,7 @@ from psycopg import generators
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.store.pg_types import PgType
 from durable.store.problems import describe, is_worlds_fault, journal_fault
@@ -91,6 +92,7 @@ class GuestTransaction:
                 cursor = await self._connection.execute(_QUERIES["begin"].format(task=task_id, index=index))
                 cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()
+                passing("sql.begun")
         except QueryFailed as failure:
             raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
 
@@ -158,11 +160,13 @@ class GuestTransaction:
     async def _record(self, parameters: list[bytes]) -> bool:
         try:
             async with asyncio.timeout(self._timeout):
+                passing("record.before")
                 await self._send_together(
                     *([(_QUERIES["regain"], [])] if self.has_set else []),
                     (_QUERIES["record"], parameters),
                     ("COMMIT", []),
                 )
+                passing("commit.done")
         except TimeoutError:
             raise JournalUnavailable("the commit of a guest's transaction took too long") from None
         except psycopg.Error as error:
