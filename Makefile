@@ -36,7 +36,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 chaos: $(STAMP)
-	DURABLE_FULL=1 $(BIN)/python -m pytest -m 'chaos or proof' --timeout=1800
+	PROOF_FULL=1 $(BIN)/python -m pytest -m 'chaos or proof' --timeout=1800
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import random
 
-IS_FULL = bool(os.environ.get("DURABLE_FULL"))
+IS_FULL = bool(os.environ.get("PROOF_FULL"))
 
 
 def figure(short: int, full: int) -> int:
-    """How often to try: `full` when DURABLE_FULL is set."""
+    """How often to try: `full` when PROOF_FULL is set."""
     return full if IS_FULL else short
 
 

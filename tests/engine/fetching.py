@@ -11,21 +11,25 @@ LOOPBACK = {"egress_allow": "127.0.0.1"}
 
 #: In the memory of the guest: offset and text.
 _METHOD, _LABEL, _DONE = (0, "POST"), (16, "old"), (32, "true")
-_NAME, _VALUE, _BODY = (48, "x-own"), (64, "1"), (80, "body")
+_NAME, _VALUE, _BODY = 48, 64, (80, "body")
 _HEADERS, _ENTERED, _ANSWER, _URL = 128, 256, 272, 512
 
 
-def fetching(url: str, folder: Path, *, status: int = 200) -> Path:
-    """A component that sends one POST with two equal headers and a body, and fails unless it gets this status."""
-    texts = [_METHOD, _LABEL, _DONE, _NAME, _VALUE, _BODY, (_URL, url)]
+def fetching(url: str, folder: Path, *, status: int = 200, header: tuple[str, str] = ("x-own", "1")) -> Path:
+    """A component that sends one POST with two equal headers and a body, and fails unless it gets this status.
+
+    Name and value of the header have at most 16 characters.
+    """
+    header_name, header_value = header
+    texts = [_METHOD, _LABEL, _DONE, (_NAME, header_name), (_VALUE, header_value), _BODY, (_URL, url)]
     data = "".join(f'(data (i32.const {offset}) "{text}")' for offset, text in texts)
-    header = "".join(
+    headers = "".join(
         f"(i32.store (i32.const {_HEADERS + 16 * number + 4 * word}) (i32.const {value}))"
         for number in (0, 1)
-        for word, value in enumerate([_NAME[0], len(_NAME[1]), _VALUE[0], len(_VALUE[1])])
+        for word, value in enumerate([_NAME, len(header_name), _VALUE, len(header_value)])
     )
     text = _GUEST.format(
-        data=data, header=header, url=_URL, url_size=len(url), headers=_HEADERS, status=status, entered=_ENTERED,
+        data=data, header=headers, url=_URL, url_size=len(url), headers=_HEADERS, status=status, entered=_ENTERED,
         answer=_ANSWER, method=_METHOD[0], label=_LABEL[0], done=_DONE[0], body=_BODY[0],
     )  # fmt: skip
     path = folder / "fetching.wasm"
