@@ -268,6 +268,15 @@ class Config:
     cleanup_batch_limit: int = _key(COUNT, 10000, "Tasks that one statement of the clean-up deletes at most.", least=1)
     wasm_entry_ttl: float = _key(SECONDS, DAY, "How long a program that no task uses is kept after its last use.")
     max_concurrent_compilations: int = _key(COUNT, 1, "Programs that one worker compiles at the same time.", least=1)
+    compile_timeout: float = _key(
+        SECONDS, 120.0, "How long the compilation of one program may take; a longer one fails its tasks.", least=1.0
+    )
+    compile_memory_limit: int = _key(
+        BYTES,
+        2 * GiB,
+        "The memory that the compilation of one program may take; more fails its tasks.",
+        least=256 * MiB,
+    )
     flush_interval: float = _key(
         SECONDS, 0.02, "The longest that a recorded event without outside effect stays uncommitted.", most=1.0
     )

@@ -15,7 +15,7 @@ from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
 from durable.store.problems import describe
 from durable.wasm.cache import ComponentCache
-from durable.wasm.inspect import compile_component
+from durable.wasm.compile import CompileLimits, compile_within
 from durable.wasm.program import Program
 from durable.wasm.world import World
 
@@ -27,12 +27,14 @@ class Programs:
     """Loads each program once, however many tasks ask at the same time."""
 
     def __init__(
-        self, engine: wasmtime.Engine, world: World, cache: ComponentCache, store: LeaseStore, max_compilations: int
-    ) -> None:
+        self, engine: wasmtime.Engine, world: World, cache: ComponentCache, store: LeaseStore, max_compilations: int,
+        limits: CompileLimits,
+    ) -> None:  # fmt: skip
         self._engine = engine
         self._world = world
         self._cache = cache
         self._store = store
+        self._limits = limits
         self._compilations = asyncio.Semaphore(max_compilations)
         self._loaded: OrderedDict[int, asyncio.Task[Program]] = OrderedDict()
         #: Programs that this worker lacks a plugin for. Its plugins stay what they are, so these do too.
@@ -83,7 +85,9 @@ class Programs:
 
     async def _compile(self, program_id: int, program_hash: str) -> wc.Component:
         wasm = await self._store.program_bytes(program_id)
-        return await asyncio.to_thread(self._cache.load, program_hash, lambda: compile_component(self._engine, wasm))
+        return await asyncio.to_thread(
+            self._cache.load, program_hash, lambda: compile_within(self._engine, wasm, self._limits)
+        )
 
 
 __all__ = ["InvalidComponent", "Programs"]

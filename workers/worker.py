@@ -24,6 +24,7 @@ from durable.store.leases import LeaseStore
 from durable.store.migrations import check_schema_async
 from durable.store.session import check_reachable
 from durable.wasm.cache import ComponentCache
+from durable.wasm.compile import CompileLimits
 from durable.wasm.engine import EpochTicker, new_engine
 from durable.wasm.fiber import GuestLimits
 from durable.wasm.linker import Linker
@@ -159,6 +160,7 @@ class Worker:
         self._programs = Programs(
             engine, world, ComponentCache(engine, config.cache_folder), LeaseStore(self._sessions.reader),
             config.max_concurrent_compilations,
+            CompileLimits(config.compile_timeout, config.compile_memory_limit),
         )  # fmt: skip
         return plugins
 

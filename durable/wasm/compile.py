@@ -1,0 +1,79 @@
+"""Compilation with limits: heavy components in a child process, which can be stopped and whose memory is bounded.
+
+`python -m durable.wasm.compile MEMORY` is that process: it reads a component from stdin and writes machine code to
+stdout. A thread cannot be stopped, and a component of a few hundred KiB can be made to take hours and all memory.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import wasmtime
+from wasmtime import component as wc
+
+from durable.errors import InvalidComponent
+from durable.wasm.engine import new_engine
+from durable.wasm.inspect import check_header, compile_component
+from durable.wasm.weight import is_light
+
+_REFUSED = 65  # EX_DATAERR: the reason is on stderr
+
+
+@dataclass(frozen=True, slots=True)
+class CompileLimits:
+    """Seconds of one compilation, and bytes of memory of the process that does it."""
+
+    timeout: float
+    memory: int
+
+
+def compile_within(engine: wasmtime.Engine, wasm: bytes, limits: CompileLimits) -> wc.Component:
+    """Compile to machine code. Blocking: call it in a thread.
+
+    Raises InvalidComponent with wasmtime's reason, or for a component that goes over a limit.
+    """
+    check_header(wasm)
+    if is_light(wasm):
+        return compile_component(engine, wasm)
+    return wc.Component.deserialize(engine, _in_child(wasm, limits))
+
+
+def _in_child(wasm: bytes, limits: CompileLimits) -> bytes:
+    command = [sys.executable, "-m", "durable.wasm.compile", str(limits.memory)]
+    try:
+        done = subprocess.run(command, input=wasm, capture_output=True, timeout=limits.timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise InvalidComponent(
+            f"compiling the program takes longer than compile_timeout ({limits.timeout:g} s)"
+        ) from None
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode == _REFUSED:
+        raise InvalidComponent(said)
+    if done.returncode < 0 or "memory" in said.lower():
+        raise InvalidComponent(
+            f"compiling the program needs more memory than compile_memory_limit ({limits.memory} bytes), "
+            f"or crashes the compiler: exit status {done.returncode} {said[-200:]}".rstrip()
+        )
+    if done.returncode:
+        raise OSError(f"the compiler process failed: {said[-1000:]}")
+    return done.stdout
+
+
+def main() -> int:
+    memory = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    try:
+        component = compile_component(new_engine(), sys.stdin.buffer.read())
+    except InvalidComponent as error:
+        print(error, file=sys.stderr)
+        return _REFUSED
+    sys.stdout.buffer.write(bytes(component.serialize()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Programs that are made to be hard to compile: they are stopped, and a light one does not pay for that."""
+
+from __future__ import annotations
+
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable.errors import InvalidComponent
+from durable.wasm import compile as compilation
+from durable.wasm.compile import CompileLimits, compile_within
+from durable.wasm.inspect import find_run
+from durable.wasm.weight import is_light
+from tests.wasm.bombs import bomb, component
+
+MIB = 1 << 20
+LIMITS = CompileLimits(timeout=60, memory=2048 * MIB)
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_component_that_takes_too_long_is_refused_in_time(engine: wasmtime.Engine) -> None:
+    started = time.monotonic()
+    with pytest.raises(InvalidComponent, match=r"longer than compile_timeout \(1 s\)"):
+        compile_within(engine, bomb(8000), CompileLimits(timeout=1, memory=2048 * MIB))
+    assert time.monotonic() - started < 30
+
+
+def test_a_component_that_takes_too_much_memory_is_refused(engine: wasmtime.Engine) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InvalidComponent, match=r"more memory than compile_memory_limit \(268435456 bytes\)"):
+        compile_within(engine, bomb(6000), CompileLimits(timeout=60, memory=256 * MIB))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 50 * 1024, "it took this process's memory"
+
+
+def test_what_a_child_compiled_is_what_this_process_would_have(engine: wasmtime.Engine) -> None:
+    heavy = component("(func (param i32) " + "(local.set 0 (i32.add (local.get 0) (i32.const 7)))" * 4000 + ")")
+    assert not is_light(heavy)
+    assert find_run(compile_within(engine, heavy, LIMITS)) is not None
+
+
+def test_a_heavy_component_that_is_invalid_is_refused_with_the_compilers_reason(engine: wasmtime.Engine) -> None:
+    broken = bytearray(component("(func (result i32) " + "(drop (i32.const 7777777))" * 5000 + "(i32.const 0))"))
+    middle = len(broken) // 2
+    broken[middle : middle + 12] = b"\xff" * 12
+    with pytest.raises(InvalidComponent, match="not a valid WebAssembly component"):
+        compile_within(engine, bytes(broken), LIMITS)
+
+
+def test_a_light_component_is_compiled_without_a_child(
+    engine: wasmtime.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "_in_child", lambda *_: pytest.fail("a child was started"))
+    for name in ("workflows/noop", "workflows/six-steps", "components/rust-hello", "components/c-hello"):
+        compile_within(engine, (ROOT / f"{name}.wasm").read_bytes(), LIMITS)
+
+
+def test_other_threads_go_on_while_a_heavy_component_is_compiled(engine: wasmtime.Engine) -> None:
+    """The event loop of a worker, and with it the heartbeat, is such a thread."""
+    worst, over = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal worst
+        while not over.is_set():
+            before = time.monotonic()
+            time.sleep(0.005)
+            worst = max(worst, time.monotonic() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with pytest.raises(InvalidComponent):
+            compile_within(engine, bomb(8000), CompileLimits(timeout=2, memory=2048 * MIB))
+    finally:
+        over.set()
+        watcher.join()
+    assert worst < 5, "heartbeats would be late"
+
+
+# -- what is light ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("loops", "light"), [(800, True), (1200, False)])
+def test_one_large_function_makes_a_component_heavy(loops: int, light: bool) -> None:
+    assert is_light(bomb(loops)) is light
+
+
+def test_many_small_functions_are_light_up_to_256_kib() -> None:
+    small = "(func (param i32) (local.set 0 (i32.add (local.get 0) (i32.const 7))))"
+    assert is_light(component(small * 1000))
+    assert not is_light(component(small * 30_000))
+
+
+def test_a_large_function_is_found_in_a_component_within_a_component() -> None:
+    body = "(local.set 0 (i32.add (local.get 0) (i32.const 7)))" * 4000
+    nested = f"(component (component (component (core module (func (param i32) {body})))))"
+    assert not is_light(bytes(wasmtime.wat2wasm(nested)))
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_damaged_bytes_are_heavy_or_light_and_never_an_error(tail: bytes, cut: int) -> None:
+    is_light(bomb(20)[:cut] + tail)
