@@ -19,7 +19,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from durable.journal.part import JournalPart, Message, TaskChange
-from durable.model import Event, TaskState
+from durable.model import FAILURE_LOG_INDEX, Event, TaskState
 from durable.store.journal import _parameters
 from durable.store.queries import load
 from tests.proof import IS_FULL, seed
@@ -108,8 +108,13 @@ def guest_record(rows: Rows) -> list[Statement]:
 
 
 def reclaim(rows: Rows) -> list[Statement]:
-    dead = {"known_dead": [rows.dead], "presumed_dead": [], "timeout": 30.0, "limit": 100}
-    return [(load("lease")["reclaim"], dead), (load("lease")["forget_dead_workers"], {"dead": [rows.dead]})]
+    """With one task that has died once too often."""
+    parameters = {
+        "known_dead": [rows.dead], "presumed_dead": [], "timeout": 30.0, "limit": 100, "max_deaths": 1,
+        "culprit_task": rows.orphans[1:], "culprit_lease": [1], "culprit_cause": ["signal 9"],
+        "reason_index": FAILURE_LOG_INDEX,
+    }  # fmt: skip
+    return [(load("lease")["reclaim"], parameters), (load("lease")["forget_dead_workers"], {"dead": [rows.dead]})]
 
 
 def notify(rows: Rows, targets: Sequence[int]) -> list[Statement]:
@@ -119,15 +124,16 @@ def notify(rows: Rows, targets: Sequence[int]) -> list[Statement]:
 
 
 OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
-    "claim": lambda rows: [(load("lease")["claim"], {"worker": rows.worker, "limit": 10})],
+    "claim": lambda rows: [(load("lease")["claim"], {"worker": rows.worker, "limit": 10, "lacking": []})],
     "append": append,
     "append backwards": lambda rows: append(rows, backwards=True),
     "suspend": lambda rows: append(rows, state=TaskState.SUSPENDED),
     "finish": lambda rows: append(rows, state=TaskState.COMPLETE, backwards=True),
     "guest_record": guest_record,
-    "cancel": lambda rows: [
-        ("UPDATE durable.task SET state = 'cancelled' WHERE id = %(task)s", {"task": rows.active[1]})
-    ],
+    "cancel": lambda rows: [(load("task")["cancel"], {"task_id": task}) for task in (rows.active[1], rows.waiting[1])],
+    "pause": lambda rows: [(load("task")["pause"], {"task_id": rows.active[1]})],
+    "resume": lambda rows: [(load("task")["resume"], {"task_id": rows.waiting[1], "reason_index": FAILURE_LOG_INDEX})],
+    "announce_drain": lambda rows: [(load("lease")["announce_drain"], {"worker": rows.worker})],
     "notify": lambda rows: notify(rows, [*rows.waiting, *rows.active]),
     "notify backwards": lambda rows: notify(rows, [*reversed(rows.active), *reversed(rows.waiting)]),
     "reclaim": reclaim,
