@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -98,11 +99,13 @@ def append(rows: Rows, *, state: TaskState | None = None, backwards: bool = Fals
 
 
 def guest_record(rows: Rows) -> list[Statement]:
+    """In one transaction, as a worker sends it; what a COMMIT would check is checked before its end."""
     task = rows.active[1]
-    record = {"task": task, "lease": 1, "secret": rows.secret, "index": 0, "label": "sql", "value": "1", "message": "m"}
+    record = re.sub(r"\$(\d)", r"%(p\1)s", load("guest")["record"])
+    values = (task, 1, rows.secret, 0, "sql", "1", "m")
     return [
-        (load("guest")["begin"], {"task": task, "index": 0}),
-        (load("guest")["record"], record),
+        ("SELECT durable.guest_begin(%(task)s, 0)", {"task": task}),
+        (record, {f"p{number}": value for number, value in enumerate(values, 1)}),
         ("SET CONSTRAINTS ALL IMMEDIATE", {}),
     ]
 
