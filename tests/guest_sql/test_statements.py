@@ -195,7 +195,10 @@ def test_the_deadline_is_the_hosts_whatever_the_workflow_set(
     assert time.monotonic() - started < 30
     # PostgreSQL was told to stop, too; it would not notice otherwise before the 300 seconds are over.
     tables.rows("SELECT pg_stat_clear_snapshot()")
-    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(300)%%' AND pid <> pg_backend_pid()"
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(300)%%' "
+        "AND state = 'active' AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
     assert tables.value(sleeping) == 0
     assert tables.value("SELECT count(*) FROM app.effect") == 0
 
