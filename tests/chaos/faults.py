@@ -1,0 +1,241 @@
+"""The faults of a campaign, one class each. `strike` says how many running tasks it hit; without any, it missed."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from durable.embedded import EmbeddedServer
+from tests.chaos.nemesis import active_tasks_of
+from tests.chaos.proxy import Proxy
+from tests.engine.database import Database, wait_until
+from tests.engine.service import Service
+
+#: Since it can, the supervisor replaces its workers one by one by itself.
+RELOADS = find_spec("workers.reload") is not None
+
+
+@dataclass
+class Target:
+    """All that a fault can lay hands on."""
+
+    chance: random.Random
+    database: Database
+    server: EmbeddedServer
+    service: Service
+    proxy: Proxy
+    cache_folder: Path
+    #: Seconds after which a silent worker has lost its leases.
+    lease: float
+
+    def active_tasks(self) -> int:
+        return int(self.database.value("SELECT count(*) FROM durable.task WHERE state = 'active'"))
+
+    def busy_worker(self) -> int | None:
+        """The pid of a worker that runs a task."""
+        pids = self.service.pids()
+        self.chance.shuffle(pids)
+        return next((pid for pid in pids if active_tasks_of(self.database, pid)), None)
+
+
+class Fault(Protocol):
+    def strike(self, target: Target) -> int: ...
+
+
+class WorkerKill:
+    """kill -9 of a worker."""
+
+    def strike(self, target: Target) -> int:
+        pid = target.busy_worker()
+        if pid is None:
+            return 0
+        os.kill(pid, signal.SIGSTOP)  # so that what is counted is what is hit
+        hit = active_tasks_of(target.database, pid)
+        os.kill(pid, signal.SIGKILL)
+        return hit
+
+
+class SupervisorKill:
+    """kill -9 of the supervisor alone: its workers have to die with it, and the tasks go on when it is back.
+
+    `slowest` is how long the last worker lived on, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.slowest = 0.0
+
+    def strike(self, target: Target) -> int:
+        workers = target.service.pids()
+        hit = target.active_tasks()
+        os.kill(target.service.process.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        target.service.process.wait()
+        for pid in workers:
+            wait_until(lambda pid=pid: not is_alive(pid), f"the end of worker {pid}")  # type: ignore[misc]
+        self.slowest = max(self.slowest, time.monotonic() - killed)
+        target.service.start()
+        return hit
+
+
+class Freeze:
+    """SIGSTOP of a worker until others have its tasks, and a while longer; then it goes on, as if it still had them."""
+
+    def strike(self, target: Target) -> int:
+        pid = target.busy_worker()
+        if pid is None:
+            return 0
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            hit = active_tasks_of(target.database, pid)
+            wait_until(
+                lambda: not target.database.value("SELECT count(*) FROM durable.worker WHERE pid = %s", pid),
+                "others have the tasks of a stopped worker",
+            )
+            time.sleep(target.chance.uniform(0, 0.3))
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return hit
+
+
+class PostgresCrash:
+    """PostgreSQL stops at once, as in a crash, and recovers."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        target.server.restart("immediate")
+        return hit
+
+
+class Cut:
+    """All connections of all workers break."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        return hit if target.proxy.cut() else 0
+
+
+class Deafness:
+    """Nothing gets through until the leases are over, then everything that was sent arrives, late."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        target.proxy.go_deaf()
+        time.sleep(target.lease * target.chance.uniform(0.8, 1.3))
+        target.proxy.hear()
+        return hit
+
+
+class Delay:
+    """Each message takes its time, for a while."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        target.proxy.delay = target.chance.uniform(0.005, 0.05)
+        time.sleep(target.lease)
+        target.proxy.delay = 0.0
+        return hit
+
+
+class Refusal:
+    """All connections break and no new ones are accepted, for a while."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        target.proxy.refuses = True
+        target.proxy.cut()
+        wait_until(lambda: target.proxy.refused, "a connection that was refused")
+        target.proxy.refuses = False
+        target.proxy.refused = 0
+        return hit
+
+
+class LostHints:
+    """No NOTIFY arrives, for a while."""
+
+    def strike(self, target: Target) -> int:
+        hit, before = target.active_tasks(), target.proxy.hints_lost
+        target.proxy.loses_hints = True
+        time.sleep(target.lease)
+        target.proxy.loses_hints = False
+        return hit if target.proxy.hints_lost > before else 0
+
+
+class FullCache:
+    """The cache of compiled programs is lost, no disk space is left for another, and a worker has to begin with that.
+
+    A limit on the size of files stands in for a full disk, which takes root to make: writing fails in the same place,
+    with EFBIG instead of ENOSPC. It leaves room for the memory of programs, which is a file to the kernel.
+    """
+
+    def strike(self, target: Target) -> int:
+        compiled = list(target.cache_folder.rglob("*.cwasm"))
+        if not compiled:
+            return 0
+        said = target.service.log.count("cannot write the program cache")
+        self._limit(target.service, max(file.stat().st_size for file in compiled) // 2)
+        for file in compiled:
+            file.unlink()
+        hit = WorkerKill().strike(target)
+        if hit:
+            wait_until(
+                lambda: target.service.log.count("cannot write the program cache") > said, "a cache that is full", 60
+            )
+        self._limit(target.service, resource.RLIM_INFINITY)
+        return hit
+
+    def _limit(self, service: Service, size: int) -> None:
+        for pid in [service.process.pid, *service.pids()]:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+class RollingRestart:
+    """Each worker drained and replaced, one after the other."""
+
+    def strike(self, target: Target) -> int:
+        hit = target.active_tasks()
+        roll(target.service)
+        return hit
+
+
+def roll(service: Service) -> None:
+    """Returns when all workers have been replaced."""
+    old = service.pids()
+    if RELOADS:
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not set(old) & set(service.pids()), "the end of the old workers", 120)
+    else:
+        for pid in old:
+            with suppress(ProcessLookupError):  # the last fault was its end
+                os.kill(pid, signal.SIGTERM)
+            wait_until(lambda pid=pid: not is_alive(pid), "the end of a drain", 60)  # type: ignore[misc]
+            service.wait_for_workers(len(old))
+    service.wait_for_workers(len(old))
+
+
+def is_alive(pid: int) -> bool:
+    """Zombies are not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+#: What a campaign can be made of.
+FAULTS: dict[str, Callable[[], Fault]] = {
+    kind.__name__: kind
+    for kind in (
+        WorkerKill, SupervisorKill, Freeze, PostgresCrash, Cut, Deafness, Delay, Refusal, LostHints, FullCache,
+        RollingRestart,
+    )
+}  # fmt: skip
