@@ -71,7 +71,7 @@ class Receiver:
 
 @dataclass
 class Ledger:
-    """What the clients know: ids that were acknowledged, how many launches may have happened, what each task was told."""
+    """What the clients know: ids that were acknowledged, how many launches may have been, what each task was told."""
 
     acknowledged: set[int] = field(default_factory=set)
     unknown: int = 0
