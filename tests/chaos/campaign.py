@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Plan:
     tasks: int
     faults: Mapping[str, int]
     workers: int = 3
-    timeout: float = 1500.0
+    timeout: float = 3000.0
 
     def shuffled(self, chance: random.Random) -> list[str]:
         kinds = [kind for kind, count in self.faults.items() for _ in range(count)]
@@ -138,9 +138,13 @@ def campaign(
 ) -> Iterator[Campaign]:
     """Everything that a campaign needs, running."""
     chance = random.Random(seed)
-    with witnesses(database, chance) as scene, proxied(database.url) as proxy:
+    with (
+        witnesses(database, chance) as scene,
+        proxied(database.url) as proxy,
         # The workers reach PostgreSQL through the proxy, the witnesses and the nemesis do not.
-        service = PipedService(Database(proxy.url(database.url)), cache_folder, folder, plan.workers, _SETTINGS)
+        closing(Database(proxy.url(database.url))) as of_workers,
+    ):
+        service = PipedService(of_workers, cache_folder, folder, plan.workers, _SETTINGS)
         try:
             service.start()
             target = Target(chance, database, server, service, proxy, cache_folder, LEASE)

@@ -171,7 +171,7 @@ class LostHints:
 
 
 class FullCache:
-    """The cache of compiled programs is lost, no disk space is left for another, and a worker has to begin with that.
+    """The cache of compiled programs is lost, no disk space is left for another, and all workers have to begin anew.
 
     A limit on the size of files stands in for a full disk, which takes root to make: writing fails in the same place,
     with EFBIG instead of ENOSPC. It leaves room for the memory of programs, which is a file to the kernel.
@@ -185,7 +185,10 @@ class FullCache:
         self._limit(target.service, max(file.stat().st_size for file in compiled) // 2)
         for file in compiled:
             file.unlink()
-        hit = WorkerKill().strike(target)
+        hit = target.active_tasks()
+        for pid in target.service.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if hit:
             wait_until(
                 lambda: target.service.log.count("cannot write the program cache") > said, "a cache that is full", 60

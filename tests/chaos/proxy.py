@@ -11,7 +11,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,8 +29,8 @@ class Proxy:
     `carried` counts what passed, `hints_lost` the NOTIFY messages that did not, `refused` the connections.
     """
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = str(socket)
+    def __init__(self, database_url: str) -> None:
+        self.lead_to(database_url)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._links: set[_Link] = set()
@@ -57,6 +56,11 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def lead_to(self, database_url: str) -> None:
+        """Connect new clients to the server of this URL, which names the folder of its socket."""
+        query = parse_qs(urlsplit(database_url).query)
+        self._socket = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
 
     def url(self, database_url: str) -> str:
         """The same database, through this network."""
@@ -244,9 +248,8 @@ class _HintFilter:
 
 @contextmanager
 def proxied(database_url: str) -> Iterator[Proxy]:
-    """A network in front of the database, whose URL names a folder with its socket."""
-    query = parse_qs(urlsplit(database_url).query)
-    proxy = Proxy(Path(query["host"][0]) / f".s.PGSQL.{query['port'][0]}")
+    """A network in front of the database."""
+    proxy = Proxy(database_url)
     proxy.start()
     try:
         yield proxy
