@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable.embedded import EmbeddedServer
-from tests.chaos.faults import FAULTS, Fault, Target
+from tests.chaos.faults import FAULTS, Fault, SupervisorKill, Target
 from tests.chaos.oracle import judge
 from tests.chaos.proxy import proxied
 from tests.chaos.witness import Witnesses, witnesses
@@ -72,7 +72,8 @@ class Campaign:
             time.sleep(self._target.chance.uniform(0.02, 0.2))
         settled = self._settle()
         assert self.hits == Counter(self._plan.faults)
-        return f"{judge(self._scene)}\n{self}\nall ended {settled:.0f} s after the last fault"
+        told = "\n".join(str(fault) for fault in self._faults.values() if isinstance(fault, SupervisorKill))
+        return f"{judge(self._scene)}\n{self}\n{told}\nall ended {settled:.0f} s after the last fault"
 
     def __str__(self) -> str:
         faults = ", ".join(f"{count} {kind}" for kind, count in sorted(self.hits.items()))

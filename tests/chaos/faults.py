@@ -65,13 +65,10 @@ class WorkerKill:
 
 
 class SupervisorKill:
-    """kill -9 of the supervisor alone: its workers have to die with it, and the tasks go on when it is back.
-
-    `slowest` is how long the last worker lived on, in seconds.
-    """
+    """kill -9 of the supervisor alone: its workers have to die with it, and the tasks go on when it is back."""
 
     def __init__(self) -> None:
-        self.slowest = 0.0
+        self._slowest = self._longest = 0.0
 
     def strike(self, target: Target) -> int:
         workers = target.service.pids()
@@ -81,9 +78,17 @@ class SupervisorKill:
         target.service.process.wait()
         for pid in workers:
             wait_until(lambda pid=pid: not is_alive(pid), f"the end of worker {pid}")  # type: ignore[misc]
-        self.slowest = max(self.slowest, time.monotonic() - killed)
+        gone = time.monotonic()
         target.service.start()
+        self._slowest = max(self._slowest, gone - killed)
+        self._longest = max(self._longest, time.monotonic() - gone)
         return hit
+
+    def __str__(self) -> str:
+        return (
+            f"workers outlived their supervisor by {self._slowest:.2f} s at most, "
+            f"the service was back after {self._longest:.1f} s at most"
+        )
 
 
 class Freeze:

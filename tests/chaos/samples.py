@@ -46,7 +46,7 @@ def sample(at: float, service: Service, database: Database) -> Sample:
 
 
 _QUERY = """
-SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'durable%%' AND application_name <> 'durable'),
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'durable %%'),
        (SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c
         WHERE c.relnamespace = 'durable'::regnamespace AND c.relkind = 'r'),
        count(*) FILTER (WHERE state IN ('ready', 'active', 'suspended')),
@@ -73,7 +73,7 @@ class Bounds:
     growth: int = MIB
     noise: int = 6 * MIB
     #: How much larger the tables may get after the first third of the time.
-    bloat: float = 1.5
+    bloat: float = 1.25
 
 
 def verdict(samples: Sequence[Sample], bounds: Bounds) -> list[str]:
@@ -96,7 +96,7 @@ def _processes(warm: Sequence[Sample], bounds: Bounds) -> list[str]:
         if grown > bounds.growth * (times[-1] - times[0]) / 3600 + bounds.noise:
             wrong.append(f"the memory of the {name} grew by {grown / MIB:.1f} MiB")
         for what, count in _COUNTS.items():
-            first, last = _halves([count(use) for use in of_process])
+            first, last = _then_and_now([count(use) for use in of_process])
             if last > first:
                 wrong.append(f"the {what} of the {name} grew from {first} to {last}")
     return wrong
@@ -113,10 +113,10 @@ def _growth(times: Sequence[float], values: Sequence[int]) -> float:
     return linear_regression(times, values).slope * (times[-1] - times[0])
 
 
-def _halves(values: Sequence[int]) -> tuple[int, int]:
-    """The most that was usual in the first half, and what is in the second one."""
+def _then_and_now(values: Sequence[int]) -> tuple[int, int]:
+    """The most there was in the first half, and what is usual in the last quarter."""
     half = len(values) // 2
-    return max(values[:half]), int(median(values[half:]))
+    return max(values[:half]), int(median(values[-(half // 2) :]))
 
 
 def _database(warm: Sequence[Sample], bounds: Bounds) -> list[str]:
@@ -125,7 +125,7 @@ def _database(warm: Sequence[Sample], bounds: Bounds) -> list[str]:
         wrong.append(f"{most} connections were open, {bounds.connections} are allowed")
     if (most := max(one.unfinished for one in warm)) > bounds.backlog:
         wrong.append(f"{most} tasks were waiting or running at one time, {bounds.backlog} are allowed")
-    first, last = _halves([one.tables for one in warm])
+    first, last = _then_and_now([one.tables for one in warm])
     if last > first * bounds.bloat:
         wrong.append(f"the tables grew from {first / MIB:.0f} to {last / MIB:.0f} MiB")
     return wrong
@@ -133,13 +133,9 @@ def _database(warm: Sequence[Sample], bounds: Bounds) -> list[str]:
 
 def figures(one: Sample) -> str:
     """One line for a person."""
-    workers = " ".join(
-        f"{use.memory / MIB:.1f} MiB/{use.descriptors} fds/{use.threads} threads" for use in one.workers
-    )
+    workers = " ".join(f"{use.memory / MIB:.1f} MiB/{use.descriptors} fds/{use.threads} threads" for use in one.workers)
     return (
         f"{one.at:7.0f} s  supervisor {one.supervisor.memory / MIB:.1f} MiB/{one.supervisor.descriptors} fds  "
         f"workers {workers}  {one.connections} connections  tables {one.tables / MIB:.1f} MiB  "
         f"{one.unfinished} unfinished"
     )
-
-

@@ -1,8 +1,8 @@
 """A service under an even load for hours, sampled all the time: `python -m tests.chaos.soak --hours 4`.
 
-Tasks of two kinds arrive: some that sleep and print, some that use every interface. Ended ones are deleted soon, so that
-everything should level off. Every few minutes all its connections are broken, since what leaks, leaks there first.
-Prints a line a minute. Exit status 1 when something grows that should not, or a task does not complete.
+Tasks of two kinds arrive: some that sleep and print, some that use every interface. Ended ones are deleted soon, so
+that everything should level off. Every few minutes all its connections are broken, since what leaks, leaks there
+first. Prints a line a minute. Exit status 1 when something grows that should not, or a task does not complete.
 """
 
 from __future__ import annotations
@@ -109,10 +109,7 @@ def _watch(seconds: float, service: Service, database: Database, scene: Witnesse
 
 
 def _break_connections(database: Database) -> None:
-    database.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'durable%%' "
-        "AND application_name <> 'durable'"
-    )
+    database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'durable %%'")
 
 
 def _ended(scene: Witnesses) -> bool:

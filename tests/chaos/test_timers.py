@@ -48,7 +48,7 @@ def test_timers_are_never_early_and_hardly_late(database: Database, cache_folder
 
 # A task is due at the moment at which its sleep began, which is in its journal in nanoseconds, and so much later.
 _LATENESS = """
-SELECT extract(epoch FROM t.completed_at)::float8 - (e.value::text::numeric / 1e9)::float8 - (t.data->>'seconds')::float8
+SELECT (extract(epoch FROM t.completed_at) - e.value::text::numeric / 1e9 - (t.data->>'seconds')::numeric)::float8
 FROM durable.task AS t JOIN LATERAL (
     SELECT value FROM durable.event
     WHERE task_id = t.id AND label = 'wasi:clocks/monotonic-clock.now' ORDER BY index LIMIT 1
