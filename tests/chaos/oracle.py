@@ -13,8 +13,8 @@ _SEND = "durable::http::send(POST %)"
 _STEP = (
     "wasi:clocks/wall-clock.now",
     "wasi:random/random.get-random-u64",
-    "row",
     _SEND,
+    "row",
     "wasi:io/streams.output-stream.write",
 )
 _WAIT = ("durable:core/notify.notification-blocking", "wasi:io/streams.output-stream.write")

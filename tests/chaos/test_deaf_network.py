@@ -27,7 +27,7 @@ CUTS = figure(2, 20)
 #: A worker believes in its lease for nine tenths of it; the last one is for a request that was allowed just before.
 LEASE = 3.0
 #: One request at a time, each of which takes so long: what waits for its turn lasts for longer than the lease.
-PAUSE = 0.1
+PAUSE = 0.2
 TASKS = 120
 #: Seconds for which nothing may come any more.
 AND_THEN = 0.7

@@ -44,8 +44,8 @@ def test_what_happens_while_it_warms_up_does_not_count() -> None:
     ("change", "sentence"),
     [
         (lambda n, s: replace(s, workers=(use(80 + n / 10), *s.workers[1:])), "the memory of the worker 1 grew by 1"),
-        (lambda n, s: replace(s, supervisor=use(30, 10 + n // 60)), "the descriptors of the supervisor grew from 12"),
-        (lambda n, s: replace(s, workers=(s.workers[0], use(threads=5 + n // 100))), "the threads of the worker 2"),
+        (lambda n, s: replace(s, supervisor=use(30, 10 + n // 6)), "the descriptors of the supervisor grew from 36"),
+        (lambda n, s: replace(s, workers=(s.workers[0], use(threads=5 + n // 5))), "the threads of the worker 2"),
         (lambda n, s: replace(s, connections=20 + n // 30), "27 connections were open, 26 are allowed"),
         (lambda n, s: replace(s, tables=(50 + n) * MIB), "the tables grew from 209 to 270 MiB"),
         (lambda n, s: replace(s, unfinished=1001), "1001 tasks were waiting or running at one time"),

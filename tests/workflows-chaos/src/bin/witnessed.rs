@@ -1,11 +1,11 @@
 //! Steps that leave a trace at every witness of the chaos harness: each draws a
-//! time and a number, inserts them into `witness.step`, posts them as JSON and
+//! time and a number, posts them as JSON, inserts them into `witness.step` and
 //! prints them. After step `wait_after` it waits for a notification.
 //!
 //! Data: `{"url": URL, "steps": N, "wait_after": N}`.
 //! Events of a step: `wasi:clocks/wall-clock.now`,
-//! `wasi:random/random.get-random-u64`, `row`,
-//! `durable::http::send(POST URL)`, `wasi:io/streams.output-stream.write`.
+//! `wasi:random/random.get-random-u64`,
+//! `durable::http::send(POST URL)`, `row`, `wasi:io/streams.output-stream.write`.
 
 use std::time::SystemTime;
 
@@ -33,8 +33,8 @@ fn main() {
     let settings: Settings = task.data();
     for number in 0..settings.steps {
         let step = draw(task.id(), number);
-        insert(&step).unwrap_or_else(|error| durable::abort(error));
         post(&settings.url, &step).unwrap_or_else(|error| durable::abort(error));
+        insert(&step).unwrap_or_else(|error| durable::abort(error));
         println!("step {} {} {}", step.step, step.seconds, step.number);
         if number == settings.wait_after {
             let told = notify::wait();
