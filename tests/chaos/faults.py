@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -19,9 +18,6 @@ from tests.chaos.nemesis import active_tasks_of
 from tests.chaos.proxy import Proxy
 from tests.engine.database import Database, wait_until
 from tests.engine.service import Service
-
-#: Since it can, the supervisor replaces its workers one by one by itself.
-RELOADS = find_spec("workers.reload") is not None
 
 
 @dataclass
@@ -208,27 +204,14 @@ class FullCache:
 
 
 class RollingRestart:
-    """Each worker drained and replaced, one after the other."""
+    """SIGHUP to the supervisor: each worker is drained and replaced, one after the other."""
 
     def strike(self, target: Target) -> int:
-        hit = target.active_tasks()
-        roll(target.service)
+        hit, old = target.active_tasks(), target.service.pids()
+        target.service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not set(old) & set(target.service.pids()), "the end of all old workers", 120)
+        target.service.wait_for_workers(len(old))
         return hit
-
-
-def roll(service: Service) -> None:
-    """Returns when all workers have been replaced."""
-    old = service.pids()
-    if RELOADS:
-        service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: not set(old) & set(service.pids()), "the end of the old workers", 120)
-    else:
-        for pid in old:
-            with suppress(ProcessLookupError):  # the last fault was its end
-                os.kill(pid, signal.SIGTERM)
-            wait_until(lambda pid=pid: not is_alive(pid), "the end of a drain", 60)  # type: ignore[misc]
-            service.wait_for_workers(len(old))
-    service.wait_for_workers(len(old))
 
 
 def is_alive(pid: int) -> bool:
