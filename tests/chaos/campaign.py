@@ -60,6 +60,7 @@ class Campaign:
         self.tasks_hit = 0
         self._total = len(self._left)
         self._launched = 0
+        target.load = self._load
 
     def run(self) -> str:
         """The figures. Raises AssertionError when something is not as it has to be, or too little was hit."""
