@@ -32,6 +32,8 @@ POINTS = [
     ("append.before", 1), ("append.before", 3), ("append.done", 1), ("append.done", 3), ("suspend.before", 1),
     ("finish.before", 1), ("finish.done", 1),
 ]  # fmt: skip
+#: Seconds within which a task is told that it may go on: whether it gets to wait for that until it is suspended.
+QUICK, SLOW = 0.3, 2.0
 VICTIMS = figure(4, 8)
 TRIALS = figure(8, 500)
 
@@ -80,16 +82,16 @@ def _try(point: str, count: int, wanted: int, scene: Witnesses, cache_folder: Pa
         while trials < wanted:
             rounds += 1
             assert rounds <= wanted, f"{point} was reached too seldom: {trials} times in {rounds} rounds"
-            trials += _one_round(scene, victims)
+            trials += _one_round(scene, victims, SLOW if point == "suspend.before" else QUICK)
     return trials
 
 
-def _one_round(scene: Witnesses, victims: Service) -> int:
+def _one_round(scene: Witnesses, victims: Service, notified_within: float) -> int:
     """Let workers stop over new tasks, and go on when these are at their end. How many of them did."""
     tasks = scene.crowd.launch(2 * VICTIMS + 4)
 
     def ended() -> bool:
-        scene.crowd.tell(0.3)
+        scene.crowd.tell(notified_within)
         return not scene.unfinished()
 
     wait_until(ended, "the end of tasks whose workers stand still", 60)
