@@ -23,7 +23,7 @@ from tests.proof import figure, seed
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
-CUTS = figure(2, 20)
+CUTS = figure(1, 20)
 #: A worker believes in its lease for nine tenths of it; the last one is for a request that was allowed just before.
 LEASE = 3.0
 #: One request at a time, each of which takes so long: what waits for its turn lasts for longer than the lease.
