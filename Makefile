@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types chaos bench guests clean
+.PHONY: help demo test lint types chaos soak bench guests clean
 
 help:
 	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
 	@echo "make test    everything that must pass"
 	@echo "make lint types   ruff and mypy"
 	@echo "make chaos   long runs with random faults"
+	@echo "make soak    an even load for HOURS (4 by default): nothing may grow that should not"
 	@echo "make bench   figures of this machine"
 	@echo "make guests  build the example and test workflows again (needs Rust)"
 
@@ -37,6 +38,10 @@ types: $(STAMP)
 
 chaos: $(STAMP)
 	PROOF_FULL=1 $(BIN)/python -m pytest -m 'chaos or proof' --timeout=1800
+
+HOURS ?= 4
+soak: $(STAMP)
+	$(BIN)/python -m tests.chaos.soak --hours $(HOURS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

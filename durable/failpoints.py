@@ -2,8 +2,8 @@
 
 `DURABLE_FAILPOINT=NAME[=SUBJECT]:N:MARKER[:ACTION]` acts at the N-th time that point NAME is passed, by SUBJECT (the
 name of a task) if there is one; once over all processes: the file MARKER must not exist yet and is created. With `-`
-for MARKER it acts in each process. ACTION is `kill` (SIGKILL, the default) or `stop` (SIGSTOP). Without the variable,
-`passing` is a function that does nothing.
+for MARKER it acts in each process, and with `N+` each N-th time. ACTION is `kill` (SIGKILL, the default) or `stop`
+(SIGSTOP). Without the variable, `passing` is a function that does nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _armed(setting: str) -> Passing:
     name, _, wanted = where.partition("=")
     if name not in POINTS:
         raise ValueError(f"DURABLE_FAILPOINT names no point: {name!r} is not one of {', '.join(POINTS)}")
-    left = int(count)
+    left = every = int(count.removesuffix("+"))
     signal_number = _ACTIONS[action[0] if action else "kill"]
 
     def passing(point: str, subject: str = "") -> None:
@@ -54,6 +54,8 @@ def _armed(setting: str) -> Passing:
             return
         left -= 1
         if left == 0 and _first(marker):
+            if count.endswith("+"):
+                left = every
             os.kill(os.getpid(), signal_number)
 
     return passing

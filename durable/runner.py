@@ -20,7 +20,7 @@ from durable.wasm.engine import EpochTicker
 from durable.wasm.fiber import Fiber, GuestLimits
 from durable.wasm.linker import Linker
 from durable.wasm.program import Program
-from durable.wasm.traps import GuestTrap
+from durable.wasm.traps import GuestTrap, HostExhausted
 from durable.wasm.values import Ok
 
 _log = logging.getLogger("durable.runner")
@@ -42,13 +42,16 @@ class Runner:
         self._busy_cells = nobody_looks() if busy_cells is None else busy_cells
 
     async def run(self, run: Run, program: Program) -> Outcome:
-        """Run the guest. Raises Fenced and JournalUnavailable: then nothing is to be written for this run."""
+        """Run the guest.
+
+        Raises Fenced, JournalUnavailable and HostExhausted: then nothing is to be written for this run.
+        """
         busy = Busy(self._busy_cells, run.task.id, run.task.lease)
         fiber = Fiber(self._linker, self._ticker, run, self._limits, busy)
         run.on_progress = fiber.restart_cpu_clock
         try:
             outcome = _returned(await fiber.run(program))
-        except (Fenced, JournalUnavailable):
+        except (Fenced, JournalUnavailable, HostExhausted):
             raise
         except Exception as ended:
             outcome = _ended(run, ended)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "guest-rust" / "build"
-WORKFLOWS = ["tests/workflows", "tests/workflows-http", "tests/workflows-sqlx"]
+WORKFLOWS = ["tests/workflows", "tests/workflows-chaos", "tests/workflows-http", "tests/workflows-sqlx"]
 PLUGINS = ["examples/plugin-mail"]
 FOLDERS = ["guest-rust", "examples", *PLUGINS, *WORKFLOWS]
 COMPONENTS = sorted(path for folder in ["examples", *PLUGINS, *WORKFLOWS] for path in (ROOT / folder).glob("*.wasm"))

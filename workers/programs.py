@@ -17,6 +17,7 @@ from durable.store.problems import describe
 from durable.wasm.cache import ComponentCache
 from durable.wasm.compile import CompileLimits, compile_within
 from durable.wasm.program import Program
+from durable.wasm.traps import HostExhausted
 from durable.wasm.world import World
 
 _log = logging.getLogger("durable.worker")
@@ -47,7 +48,7 @@ class Programs:
 
     async def load(self, program_id: int) -> Program:
         """Raises InvalidComponent when this host cannot run the program, MissingPlugin when another one may,
-        JournalUnavailable when it cannot be read.
+        JournalUnavailable when it cannot be read, HostExhausted when the system refuses what compiling takes.
         """
         loading = self._loaded.get(program_id)
         if loading is None:
@@ -58,7 +59,7 @@ class Programs:
         try:
             # A task that is stopped while it waits does not stop the loading for the others.
             return await asyncio.shield(loading)
-        except JournalUnavailable:
+        except (JournalUnavailable, HostExhausted):
             self._loaded.pop(program_id, None)
             raise
 

@@ -21,6 +21,7 @@ from durable.model import ClaimedTask, TaskState
 from durable.runner import Runner, crashed, failed
 from durable.timing import DatabaseClock
 from durable.wasm.program import Program
+from durable.wasm.traps import HostExhausted
 from workers.programs import Programs
 from workers.stack_dump import TaskInMemory
 
@@ -135,6 +136,12 @@ class RunningTasks:
         except (JournalUnavailable, MissingPlugin) as error:
             _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
             self._put_back(run)
+        except HostExhausted as error:
+            _log.warning(
+                "task %s is put back, for this host is short of something: %s", run.task.id, _first_line(str(error)),
+                extra={"task_id": run.task.id},
+            )  # fmt: skip
+            self._put_back(run)
         except asyncio.CancelledError:
             await self._write_tail(run)
         except Exception:
@@ -163,7 +170,7 @@ class RunningTasks:
         """The task's program, or how a task ends that has none to run."""
         try:
             return await self._programs.load(run.task.program_id)
-        except (JournalUnavailable, MissingPlugin):
+        except (JournalUnavailable, MissingPlugin, HostExhausted):
             raise
         except InvalidComponent as error:
             return failed(str(error))

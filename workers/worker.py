@@ -10,7 +10,7 @@ from types import TracebackType
 import psycopg
 
 from durable.config import Config
-from durable.errors import ConfigError
+from durable.errors import ConfigError, DatabaseUnavailable
 from durable.host.functions import host_functions
 from durable.journal.faults import JournalUnavailable
 from durable.model import Culprit
@@ -106,6 +106,9 @@ class Worker:
                 await check_schema_async(connection)
             await self._prepare().start()
             await self._begin_shift()
+        except JournalUnavailable as error:  # it went away since it was looked for
+            await self._close()
+            raise DatabaseUnavailable(f"the database cannot be reached: {error}") from None
         except BaseException:
             await self._close()
             raise

@@ -15,7 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import wasmtime
@@ -23,6 +23,7 @@ from wasmtime import component as wc
 
 from durable import metrics
 from durable.wasm.engine import engine_fingerprint
+from durable.wasm.traps import HostExhausted, is_exhausted
 
 _log = logging.getLogger("durable.wasm.cache")
 
@@ -37,7 +38,10 @@ class ComponentCache:
         self.misses = 0
 
     def load(self, program_hash: str, compile_: Callable[[], wc.Component]) -> wc.Component:
-        """The component of a program; `compile_` is called when no usable file is there, by one process at a time."""
+        """The component of a program; `compile_` is called when no usable file is there, by one process at a time.
+
+        Raises HostExhausted, and what `compile_` raises.
+        """
         component = self._read(program_hash)
         if component is None:
             with self._lock(program_hash):
@@ -76,8 +80,11 @@ class ComponentCache:
         content = path.read_bytes()
         digest = path.stem.partition("-")[2]
         if hashlib.sha256(content).hexdigest() == digest:
-            with suppress(wasmtime.WasmtimeError):
+            try:
                 return wc.Component.deserialize(self._engine, content)
+            except wasmtime.WasmtimeError as error:
+                if is_exhausted(str(error)):
+                    raise HostExhausted(f"the program cannot be loaded now: {error}") from None
         _log.warning("the cached program %s is damaged; compiling it again", path)
         path.unlink(missing_ok=True)
         return None

@@ -19,7 +19,7 @@ from durable.wasm.busy import Busy, nobody_looks
 from durable.wasm.codec import Lower
 from durable.wasm.engine import EpochTicker
 from durable.wasm.resources import Resources
-from durable.wasm.traps import GuestLimit, GuestTrap
+from durable.wasm.traps import GuestLimit, GuestTrap, HostExhausted, is_exhausted
 
 if TYPE_CHECKING:
     from durable.wasm.linker import Linker
@@ -85,7 +85,7 @@ class Fiber:
         """Instantiate the program and call its `run`; the result is `Ok()` or `Err()`.
 
         Raises whatever a host function raised, GuestTrap when the guest trapped, GuestLimit when it went over a
-        limit. Cancelling the coroutine drops the guest.
+        limit, HostExhausted when the system refused what it needs. Cancelling the coroutine drops the guest.
         """
         store = ffi.store_new(self._linker.engine_pointer, None, None)
         limits = self._limits
@@ -187,6 +187,8 @@ class Fiber:
         if failure is not None:
             # Without its traceback: the frames of the callback belong to a stack that is gone.
             raise failure.with_traceback(None)
+        if is_exhausted(message):
+            raise HostExhausted(_cause_first(message))
         kind = GuestLimit if _is_limit(message) else GuestTrap
         raise kind(_cause_first(message))
 

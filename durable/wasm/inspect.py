@@ -12,6 +12,7 @@ from wasmtime import component as wc
 from durable.errors import InvalidComponent, MissingPlugin
 from durable.wasm.engine import new_engine
 from durable.wasm.signatures import ResourceNames, function_signature, imported_functions
+from durable.wasm.traps import HostExhausted, is_exhausted
 from durable.wasm.world import World, host_world
 
 _MAGIC = b"\0asm"
@@ -52,11 +53,13 @@ def check_header(wasm: bytes) -> None:
 
 
 def compile_component(engine: wasmtime.Engine, wasm: bytes) -> wc.Component:
-    """Compile to machine code. Raises InvalidComponent with wasmtime's reason."""
+    """Compile to machine code. Raises InvalidComponent with wasmtime's reason, HostExhausted for lack of memory."""
     check_header(wasm)
     try:
         return wc.Component(engine, wasm)
     except wasmtime.WasmtimeError as error:
+        if is_exhausted(str(error)):
+            raise HostExhausted(f"the program cannot be compiled now: {error}") from None
         reason = " ".join(str(error).split())[:500]
         raise InvalidComponent(f"this is not a valid WebAssembly component: {reason}") from None
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
+from durable.errors import TryAgain
+
+# wasmtime gives errors no code, only text. The cause stands last, and no name that a guest chose can stand there.
+_SYSTEM_SAID_NO = re.compile(r"[^\n]*\(os error \d+\)\s*\Z")
+
 
 class GuestTrap(Exception):
     """The guest did something that stops it: a wasm trap, or a call that the host refuses.
 
     The message is for the author of the workflow; it becomes the reason of the task's failure.
     """
+
+
+class HostExhausted(TryAgain):
+    """The system refused what a guest needs to be loaded or run: memory, memory maps, descriptors, space for a file.
+
+    No fault of the guest: trying again, later or elsewhere, can help.
+    """
+
+
+def is_exhausted(message: str) -> bool:
+    """Whether this text of wasmtime says that the system refused something."""
+    return _SYSTEM_SAID_NO.search(message) is not None
 
 
 class GuestLimit(GuestTrap):

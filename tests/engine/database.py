@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 WORKFLOWS = Path(__file__).parent.parent / "workflows"
 WORKFLOWS_SQLX = Path(__file__).parent.parent / "workflows-sqlx"
+WORKFLOWS_CHAOS = Path(__file__).parent.parent / "workflows-chaos"
 WORKFLOWS_HTTP = Path(__file__).parent.parent / "workflows-http"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PLUGIN = EXAMPLES / "plugin-mail"
@@ -39,7 +40,7 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 30
 def workflow(name: str) -> Path:
     return next(
         path
-        for folder in (WORKFLOWS, WORKFLOWS_SQLX, WORKFLOWS_HTTP, EXAMPLES, PLUGIN, COMPONENTS)
+        for folder in (WORKFLOWS, WORKFLOWS_SQLX, WORKFLOWS_CHAOS, WORKFLOWS_HTTP, EXAMPLES, PLUGIN, COMPONENTS)
         if (path := folder / f"{name}.wasm").exists()
     )
 

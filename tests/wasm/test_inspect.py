@@ -11,6 +11,7 @@ from wasmtime import component as wc
 from durable.errors import InvalidComponent
 from durable.wasm.inspect import check_header, compile_component, inspect
 from durable.wasm.program import Program
+from durable.wasm.traps import is_exhausted
 from durable.wasm.world import World, world_bytes
 from tests.wasm.guests import RUN, exporting, importing
 
@@ -211,3 +212,17 @@ def test_two_versions_of_run_must_both_have_the_type_since_either_may_be_called(
 @pytest.mark.parametrize("path", sorted(COMPONENTS.glob("[cr]*.wasm")), ids=lambda path: path.stem)
 def test_components_of_the_field_are_accepted(path: Path) -> None:
     inspect(path.read_bytes()).require_runnable()
+
+
+@pytest.mark.parametrize(
+    ("message", "exhausted"),
+    [
+        ("File too large (os error 27)", True),
+        ("failed to allocate\n\nCaused by:\n    Cannot allocate memory (os error 12)", True),
+        # A name that the guest chose.
+        ("executing\n    0: 0x1 - <unknown>!f(os error 12)\n\nCaused by:\n    wasm trap: unreachable", False),
+        ("wasm trap: out of bounds memory access", False),
+    ],
+)  # fmt: skip
+def test_what_the_system_refused_is_told_from_what_the_guest_did(message: str, exhausted: bool) -> None:
+    assert is_exhausted(message) is exhausted
