@@ -37,6 +37,8 @@ def set_up(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # It warns of each connection that it discards, whatever the level of the root; whoever used one says so already.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 def formatter_for(

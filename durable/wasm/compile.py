@@ -6,7 +6,9 @@ stdout. A thread cannot be stopped, and a component of a few hundred KiB can be 
 
 from __future__ import annotations
 
+import ctypes
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from wasmtime import component as wc
 from durable.errors import InvalidComponent
 from durable.wasm.engine import new_engine
 from durable.wasm.inspect import check_header, compile_component
+from durable.wasm.traps import HostExhausted
 from durable.wasm.weight import is_light
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _REFUSED = 65  # EX_DATAERR: the reason is on stderr
 
 
@@ -33,18 +37,24 @@ class CompileLimits:
 def compile_within(engine: wasmtime.Engine, wasm: bytes, limits: CompileLimits) -> wc.Component:
     """Compile to machine code. Blocking: call it in a thread.
 
-    Raises InvalidComponent with wasmtime's reason, or for a component that goes over a limit.
+    Raises InvalidComponent with wasmtime's reason, or for a component that goes over a limit; HostExhausted when the
+    system refuses what compiling takes.
     """
     check_header(wasm)
     if is_light(wasm):
         return compile_component(engine, wasm)
-    return wc.Component.deserialize(engine, _in_child(wasm, limits))
+    try:
+        return wc.Component.deserialize(engine, _in_child(wasm, limits))
+    except wasmtime.WasmtimeError as error:
+        raise HostExhausted(f"the program cannot be loaded now: {error}") from None
 
 
 def _in_child(wasm: bytes, limits: CompileLimits) -> bytes:
     command = [sys.executable, "-m", "durable.wasm.compile", str(limits.memory)]
     try:
         done = subprocess.run(command, input=wasm, capture_output=True, timeout=limits.timeout, check=False)
+    except OSError as error:
+        raise HostExhausted(f"the compiler process cannot be started now: {error}") from None
     except subprocess.TimeoutExpired:
         raise InvalidComponent(
             f"compiling the program takes longer than compile_timeout ({limits.timeout:g} s)"
@@ -58,12 +68,14 @@ def _in_child(wasm: bytes, limits: CompileLimits) -> bytes:
             f"or crashes the compiler: exit status {done.returncode} {said[-200:]}".rstrip()
         )
     if done.returncode:
-        raise OSError(f"the compiler process failed: {said[-1000:]}")
+        # Not the program's fault, as far as anybody knows: an installation that is being replaced, for instance.
+        raise HostExhausted(f"the compiler process failed: {said[-1000:]}")
     return done.stdout
 
 
 def main() -> int:
     memory = int(sys.argv[1])
+    _die_with_the_worker()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     try:
@@ -73,6 +85,12 @@ def main() -> int:
         return _REFUSED
     sys.stdout.buffer.write(bytes(component.serialize()))
     return 0
+
+
+def _die_with_the_worker() -> None:
+    # Its time limit lives in the worker, and would be gone with it.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +18,10 @@ from durable.errors import InvalidComponent
 from durable.wasm import compile as compilation
 from durable.wasm.compile import CompileLimits, compile_within
 from durable.wasm.inspect import find_run
+from durable.wasm.traps import HostExhausted
 from durable.wasm.weight import is_light
+from tests.engine.database import wait_until
+from tests.supervisor.processes import is_gone
 from tests.wasm.bombs import bomb, component
 
 MIB = 1 << 20
@@ -103,3 +108,26 @@ def test_a_large_function_is_found_in_a_component_within_a_component() -> None:
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_damaged_bytes_are_heavy_or_light_and_never_an_error(tail: bytes, cut: int) -> None:
     is_light(bomb(20)[:cut] + tail)
+
+
+def test_a_compiler_that_cannot_be_started_is_no_fault_of_the_program(
+    engine: wasmtime.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python-that-was-replaced"))
+    with pytest.raises(HostExhausted, match="cannot be started now"):
+        compile_within(engine, bomb(6000), LIMITS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
+def test_a_compiler_dies_with_its_worker() -> None:
+    compiling = (
+        "from durable.wasm.compile import *; from tests.wasm.bombs import bomb;"
+        "compile_within(new_engine(), bomb(30000), CompileLimits(600, 4 << 30))"
+    )
+    with subprocess.Popen([sys.executable, "-c", compiling], cwd=ROOT.parent) as worker:
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+        [child] = wait_until(lambda: children.read_text().split(), "the compiler")
+        wait_until(lambda: "durable.wasm.compile" in Path(f"/proc/{child}/cmdline").read_text(), "its program")
+        wait_until(lambda: int(Path(f"/proc/{child}/stat").read_text().split()[13]) > 100, "a second of compiling")
+        worker.kill()
+    wait_until(lambda: is_gone(int(child)), "the end of the compiler")
