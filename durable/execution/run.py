@@ -58,6 +58,8 @@ class Run:
         self.is_leaving = False  # its worker drains: the guest is dropped once its step has ended
         self.replayed = 0
         self.on_progress = on_progress
+        #: Draws so many random bytes for the guest, when not the operating system does.
+        self.entropy: Callable[[int], bytes] | None = None
         self.database = database
         self.http = http
         self._lease_is_trusted = lease_is_trusted

@@ -1,0 +1,93 @@
+"""What happens in a run, drawn move by move from its seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from durable.simulation.simulation import Simulation
+
+Move = Callable[[Simulation, random.Random], None]
+
+
+def begin(simulation: Simulation, chance: random.Random) -> None:
+    """The workers start, and a few tasks are there already."""
+    simulation.trouble(deaf=chance.choice([0.0, 0.5, 1.0]), deadly=chance.choice([0.0, 0.0, 0.02]))
+    for slot in range(simulation.workers):
+        simulation.start(slot)
+    for _ in range(chance.randint(1, 3)):
+        simulation.launch()
+    simulation.judge()
+
+
+def make_a_move(simulation: Simulation, chance: random.Random) -> None:
+    moves, weights = zip(*_MOVES, strict=True)
+    (move,) = chance.choices(moves, weights)
+    move(simulation, chance)
+    simulation.judge()
+
+
+def _slot(simulation: Simulation, chance: random.Random) -> int:
+    return chance.randrange(simulation.workers)
+
+
+def _task(simulation: Simulation, chance: random.Random) -> int:
+    """Rarely one that is not there."""
+    return chance.choice([*simulation.tasks * 5, 1000])
+
+
+def _work(simulation: Simulation, chance: random.Random) -> None:
+    simulation.work(chance.choice([1, 5, 20, 60]))
+
+
+def _launch(simulation: Simulation, chance: random.Random) -> None:
+    if len(simulation.tasks) < 6:
+        simulation.launch()
+
+
+def _notify(simulation: Simulation, chance: random.Random) -> None:
+    simulation.notify(_task(simulation, chance), chance.randint(1, 3))
+
+
+def _begin_notify(simulation: Simulation, chance: random.Random) -> None:
+    simulation.begin_notify(_task(simulation, chance))
+
+
+def _end_notify(simulation: Simulation, chance: random.Random) -> None:
+    simulation.end_notify(commit=chance.random() < 0.7)
+
+
+def _pass_time(simulation: Simulation, chance: random.Random) -> None:
+    simulation.pass_time(chance.choice([0.001, 0.02, 1.0, 7.0, 31.0]))
+
+
+def _start(simulation: Simulation, chance: random.Random) -> None:
+    for slot in range(simulation.workers):
+        simulation.start(slot)
+
+
+def _kill(simulation: Simulation, chance: random.Random) -> None:
+    simulation.kill(_slot(simulation, chance), noticed=chance.random() < 0.5)
+
+
+def _pause(simulation: Simulation, chance: random.Random) -> None:
+    simulation.pause(_slot(simulation, chance), freezes=chance.random() < 0.3)
+
+
+def _unpause(simulation: Simulation, chance: random.Random) -> None:
+    for slot in range(simulation.workers):
+        simulation.unpause(slot)
+
+
+def _drain(simulation: Simulation, chance: random.Random) -> None:
+    simulation.drain(_slot(simulation, chance))
+
+
+def _cut(simulation: Simulation, chance: random.Random) -> None:
+    simulation.cut(_slot(simulation, chance))
+
+
+_MOVES: Sequence[tuple[Move, float]] = (
+    (_work, 50), (_launch, 6), (_notify, 6), (_begin_notify, 4), (_end_notify, 4), (_pass_time, 6), (_start, 8),
+    (_kill, 7), (_pause, 5), (_unpause, 5), (_drain, 2), (_cut, 4),
+)  # fmt: skip
