@@ -64,8 +64,9 @@ class Shift:
             self._is_trusted,
         )
         self._claims = ClaimLoop(
-            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start, programs.lacking
-        )
+            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start,
+            lambda: self.running.known, programs.lacking,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
         self._listener = sessions.listener(self._task_changed, self._notified)
@@ -190,9 +191,10 @@ class Shift:
         self._writer.close()
         await writer
         await self._quietly(self._give_back())
+        await self._quietly(self._leases.release_unclaimed(self.worker_id, ()))
         await self._quietly(self._leases.unregister(self.worker_id))
 
-    async def _quietly(self, statement: Awaitable[None]) -> None:
+    async def _quietly(self, statement: Awaitable[object]) -> None:
         """Without the database a drain goes on: the end of the heartbeat tells the others."""
         with contextlib.suppress(JournalUnavailable, psycopg.Error):
             await statement

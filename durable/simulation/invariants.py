@@ -65,6 +65,7 @@ class Ledger:
     requests: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
     deaths: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     deadlines: dict[tuple[int, int], int] = field(default_factory=dict)
+    wakeups: dict[tuple[int, int], int] = field(default_factory=dict)
     faults: int = 0
 
 
@@ -119,9 +120,12 @@ def _of_the_journal(task_id: int, before: list[Recorded], journal: list[Recorded
 
 def _of_the_deadline(task: dict[str, Any], journal: list[Recorded], ledger: Ledger) -> Iterator[str]:
     """The deadline of a wait, once noted, stays; and no wait ends in vain before it."""
+    if task["wakeup_at"] is not None:
+        noted = ledger.wakeups.setdefault((task["id"], len(journal)), task["wakeup_at"])
+        if noted != task["wakeup_at"]:
+            yield f"task {task['id']} was to wake at {noted} µs, and then at {task['wakeup_at']} µs, for the same event"
     if task["wait_until"] is not None:
-        place = task["id"], task["wait_index"]
-        noted = ledger.deadlines.setdefault(place, task["wait_until"])
+        noted = ledger.deadlines.setdefault((task["id"], task["wait_index"]), task["wait_until"])
         if noted != task["wait_until"]:
             yield f"the deadline of task {task['id']} at event {task['wait_index']} moved"
     for event in journal:

@@ -15,7 +15,7 @@ def begin(simulation: Simulation, chance: random.Random) -> None:
     simulation.trouble(deaf=chance.choice([0.0, 0.5, 1.0]), deadly=chance.choice([0.0, 0.0, 0.02]))
     for slot in range(simulation.workers):
         simulation.start(slot)
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(chance.randint(2, 4)):
         simulation.launch()
     simulation.judge()
 
@@ -28,7 +28,9 @@ def make_a_move(simulation: Simulation, chance: random.Random) -> None:
 
 
 def _slot(simulation: Simulation, chance: random.Random) -> int:
-    return chance.randrange(simulation.workers)
+    """Mostly one where it hurts."""
+    busy = simulation.busy
+    return chance.choice(busy) if busy and chance.random() < 0.8 else chance.randrange(simulation.workers)
 
 
 def _task(simulation: Simulation, chance: random.Random) -> int:
@@ -37,7 +39,7 @@ def _task(simulation: Simulation, chance: random.Random) -> int:
 
 
 def _work(simulation: Simulation, chance: random.Random) -> None:
-    simulation.work(chance.choice([1, 5, 20, 60]))
+    simulation.work(chance.choice([1, 3, 10, 30]))
 
 
 def _launch(simulation: Simulation, chance: random.Random) -> None:
@@ -58,7 +60,7 @@ def _end_notify(simulation: Simulation, chance: random.Random) -> None:
 
 
 def _pass_time(simulation: Simulation, chance: random.Random) -> None:
-    simulation.pass_time(chance.choice([0.001, 0.02, 1.0, 7.0, 31.0]))
+    simulation.pass_time(chance.choice([0.001, 0.02, 1.0, 7.0, 11.0, 31.0]))
 
 
 def _start(simulation: Simulation, chance: random.Random) -> None:

@@ -32,6 +32,7 @@ from workers.worker import Worker
 
 _NEVER = float("inf")
 _FIRST_COME = 0.75  # how often callbacks of a process run in their order
+_CHATTY = 0.01  # how often a client sends a notification between two steps of the processes
 #: Callbacks and answers after which a simulation that only counts them has hung.
 _MOST_STEPS = 200_000
 _LOST = logging.getLogger("durable.simulation")
@@ -71,7 +72,7 @@ class Simulation:
 
     # -- moves -------------------------------------------------------------------------------------------------------
     def launch(self) -> None:
-        data = {"steps": self.chance.randint(1, self._steps), "salt": self.chance.randrange(2**32)}
+        data = {"steps": self.chance.randint(3, self._steps), "salt": self.chance.randrange(2**32)}
         name = f"task {len(self._snapshot.tasks) + 1}"
         self.database.execute("launch", {"name": name, "program": self._program, "data": json.dumps(data)})
         self._tell(f"a client launches {name}: {data['steps']} steps")
@@ -117,6 +118,8 @@ class Simulation:
     def work(self, steps: int) -> None:
         """The processes go on for so many callbacks and answers; time passes when there is nothing to do but wait."""
         for _ in range(steps):
+            if self.chance.random() < _CHATTY and self.tasks:
+                self.notify(self.chance.choice(self.tasks))
             if not self._step() and not self._wait_for_timer():
                 break
         self._tell(f"work: {steps} steps")
@@ -142,7 +145,7 @@ class Simulation:
         process = self._slots[slot]
         if process is not None:
             self.count["kills"] += 1
-            self.count["kills of a busy worker"] += self._is_busy(process)
+            self.count["kills of a busy worker"] += _is_busy(process)
             self._bury(slot, process, [], noticed)
             self._tell(f"slot {slot}: {process} is killed{', and a sibling told' if noticed else ''}")
 
@@ -196,6 +199,11 @@ class Simulation:
     @property
     def workers(self) -> int:
         return len(self._slots)
+
+    @property
+    def busy(self) -> list[int]:
+        """Slots whose worker has tasks in memory."""
+        return [slot for slot, process in enumerate(self._slots) if process is not None and _is_busy(process)]
 
     @property
     def tasks(self) -> list[int]:
@@ -399,9 +407,6 @@ class Simulation:
         reclaim = partial(sibling.worker.reclaim, list(dead.worker_ids), culprits)
         sibling.loop.create_task(_quietly(reclaim))
 
-    def _is_busy(self, process: Process) -> bool:
-        return process.worker is not None and process.worker.task_count > 0
-
     def _guests(self, worker: Worker) -> Guests:
         return GuestRunner(self), GuestPrograms()
 
@@ -438,6 +443,10 @@ def _until_timer(process: Process) -> float:
     """Microseconds until the next timer of a process."""
     when = process.loop.next_timer
     return _NEVER if when == _NEVER else -(-int(when * 1e9) // 1000) - process.monotonic_ns() // 1000 + 1
+
+
+def _is_busy(process: Process) -> bool:
+    return process.worker is not None and process.worker.task_count > 0
 
 
 async def _quietly(statement: Callable[[], Awaitable[None]]) -> None:
