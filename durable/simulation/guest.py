@@ -14,7 +14,7 @@ from inspect import iscoroutine
 from typing import Any, Protocol, cast
 
 from durable.execution.run import Run
-from durable.host import clocks, core, http, notify, pollables, streams
+from durable.host import clocks, core, http, notify, pollables, sql, streams
 from durable.host import random as entropy
 from durable.host.http import RequestRecord
 from durable.host.pollables import Pollable
@@ -27,12 +27,11 @@ from workers.programs import Programs
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{interface}.{name}": function
-    for module in (clocks, core, entropy, http, notify, pollables, streams)
+    for module in (clocks, core, entropy, http, notify, pollables, sql, streams)
     for interface, functions in module.FUNCTIONS.items()  # type: ignore[attr-defined]
     for name, function in functions.items()
 }
 _INSERT = load("simulation")["add_effect"]
-_INT8, _INT4 = 20, 23  # oids of PostgreSQL's types
 #: The longest that a guest sleeps or waits, in seconds.
 LONGEST_WAIT = 20.0
 
@@ -163,11 +162,9 @@ async def _insert(guest: Guest, chance: random.Random) -> None:
     run = guest.run
 
     async def body() -> None:
-        database = await run.open_database()
-        values = ((_INT8, run.task.id, 8), (_INT4, run.cursor.index, 4), (_INT8, run.task.lease, 8))
-        parameters = [(oid, value.to_bytes(size, "big")) for oid, value, size in values]
-        await database.query(_INSERT, parameters, rows_wanted=False)
-        await database.fetch()
+        values = f"({run.task.id}, {run.cursor.index}, {run.task.lease})"
+        await guest.call("durable:core/sql.query", f"{_INSERT} {values}", [], (0, False))
+        await guest.call("durable:core/sql.fetch")
 
     await guest.transaction("insert", True, body)
 
@@ -198,7 +195,7 @@ class GuestPrograms(Programs):
     """There is nothing to compile."""
 
     def __init__(self) -> None:
-        pass
+        self.lacking = set()
 
     async def load(self, program_id: int) -> Program:
         return cast(Program, None)

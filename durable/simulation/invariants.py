@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable.journal import labels
-from durable.model import TaskState
+from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX, TaskState
 from durable.store.leases import MAX_DEATHS
 
 
@@ -78,7 +78,8 @@ def check(before: Snapshot, now: Snapshot, ledger: Ledger) -> None:
 def problems(before: Snapshot, now: Snapshot, ledger: Ledger) -> Iterator[str]:
     for task_id, task in now.tasks.items():
         journal = now.journals[task_id]
-        yield from _of_the_task(task, before.tasks.get(task_id), ledger)
+        reason = now.logs[task_id].get(FAILURE_LOG_INDEX) or now.logs[task_id].get(CRASH_LOG_INDEX, "")
+        yield from _of_the_task(task, before.tasks.get(task_id), ledger, reason)
         yield from _of_the_journal(task_id, before.journals.get(task_id, []), journal)
         yield from _of_the_deadline(task, journal, ledger)
         yield from _of_the_requests(task_id, journal, ledger)
@@ -88,16 +89,18 @@ def problems(before: Snapshot, now: Snapshot, ledger: Ledger) -> Iterator[str]:
     yield from _of_the_effects(now)
 
 
-def _of_the_task(task: dict[str, Any], before: dict[str, Any] | None, ledger: Ledger) -> Iterator[str]:
+def _of_the_task(
+    task: dict[str, Any], before: dict[str, Any] | None, ledger: Ledger, reason: str
+) -> Iterator[str]:
     name, state = f"task {task['id']}", TaskState(task["state"])
     if (task["running_on"] is not None) != (state is TaskState.ACTIVE):
         yield f"{name} is {state} and running on {task['running_on']}"
     if task["ended"] != state.is_final:
         yield f"{name} is {state}, but completed_at says otherwise"
     if state is TaskState.FAILED:
-        yield f"{name} failed, although nothing of it can fail"
+        yield f"{name} failed: {reason}"
     if state is TaskState.QUARANTINED and ledger.deaths[task["id"]] < MAX_DEATHS:
-        yield f"{name} is quarantined after {ledger.deaths[task['id']]} deaths of its worker"
+        yield f"{name} is quarantined after {ledger.deaths[task['id']]} deaths of its worker: {reason}"
     if before is None:
         return
     if TaskState(before["state"]).is_ended and task != before:

@@ -73,7 +73,8 @@ class Simulation:
     # -- moves -------------------------------------------------------------------------------------------------------
     def launch(self) -> None:
         data = {"steps": self.chance.randint(3, self._steps), "salt": self.chance.randrange(2**32)}
-        name = f"task {len(self._snapshot.tasks) + 1}"
+        self.count["tasks"] += 1
+        name = f"task {self.count['tasks']}"
         self.database.execute("launch", {"name": name, "program": self._program, "data": json.dumps(data)})
         self._tell(f"a client launches {name}: {data['steps']} steps")
 

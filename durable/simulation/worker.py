@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import psycopg
+import wasmtime
 
 from durable.config import Config
 from durable.net.client import Client
 from durable.net.errors import NotPermitted
 from durable.net.message import Request, Response
+from durable.plugins.loaded import LoadedPlugins
 from durable.runner import Runner
 from durable.simulation.database import Hint
 from durable.simulation.loop import SimulatedLoop
@@ -29,6 +31,7 @@ from durable.store.leases import WorkerIdentity
 from durable.store.session import Connection, Session
 from durable.store.type_catalog import TypeCatalog
 from durable.version import __version__
+from durable.wasm.world import World
 from workers.listener import Listener
 from workers.programs import Programs
 from workers.sessions import Sessions
@@ -96,7 +99,7 @@ class _Sessions(Sessions):
         session.connections = self._connections
         return session
 
-    def listener(self, on_task: Callable[[], None], on_notification: Callable[[int], None]) -> Listener:
+    def listener(self, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]) -> Listener:
         return _Listener(self.url, on_task, on_notification, self._hints)
 
 
@@ -116,14 +119,14 @@ class Hints:
 
 class _Listener(Listener):
     def __init__(
-        self, url: str, on_task: Callable[[], None], on_notification: Callable[[int], None], hints: Hints
+        self, url: str, on_task: Callable[[int | None], None], on_notification: Callable[[int], None], hints: Hints
     ) -> None:
         super().__init__(url, on_task, on_notification)
         self._hints = hints
 
     async def _listen(self) -> None:
         self._hints.subscribe(self)
-        self._on_task()
+        self._on_task(None)
         await asyncio.get_running_loop().create_future()
 
 
@@ -199,8 +202,10 @@ class SimulatedWorker(Worker):
         self._monotonic_ns = process.monotonic_ns
         self._make_guests = guests
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> LoadedPlugins:
         self._runner, self._programs = self._make_guests(self)
+        self._plugins = LoadedPlugins((), cast(World, None), cast(wasmtime.Engine, None))
+        return self._plugins
 
 
 #: How a worker runs guests.

@@ -64,8 +64,8 @@ ORDER BY numbers.position
 RETURNING id;
 
 -- name: add_effect
--- What a task does by SQL.
-INSERT INTO simulation.effect (task_id, index, lease) VALUES ($1, $2, $3);
+-- What a task does by SQL; it adds its values.
+INSERT INTO simulation.effect (task_id, index, lease) VALUES;
 
 -- name: snapshot
 -- Everything that can be judged, at one moment.
