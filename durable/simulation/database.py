@@ -19,6 +19,7 @@ from durable.store import migrations
 from durable.store.queries import load
 
 _SQL = load("simulation")
+_TASK = load("task")
 #: 2030-01-01T00:00:00Z in microseconds since the Unix epoch: when every run begins.
 BEGINNING = 1_893_456_000_000_000
 _PATIENCE = 0.002  # real seconds after which a statement that has not answered may be waiting for a lock
@@ -69,10 +70,10 @@ class SimulatedDatabase:
         self._connection.execute('LISTEN "durable:task"')
         self._connection.execute('LISTEN "durable:notification"')
 
-    def begin(self) -> None:
-        """Forget the last run."""
+    def begin(self, after: float = 0.0) -> None:
+        """Forget the last run. Time begins so many seconds after BEGINNING."""
         self._connection.execute(_statement("forget"))
-        self.now = BEGINNING
+        self.now = BEGINNING + int(after * 1_000_000)
         self.execute("begin_time", {"now": self.now})
         self.hints()
 
@@ -86,6 +87,22 @@ class SimulatedDatabase:
         cursor = self._connection.execute(_statement(query), parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
 
+    def execute_on(
+        self, connection: psycopg.Connection[TupleRow], query: str, parameters: Mapping[str, Any]
+    ) -> psycopg.Cursor[TupleRow]:
+        """Run a query of `simulation.sql` in somebody's transaction."""
+        return connection.execute(_statement(query), parameters)
+
+    def operate(self, query: str, parameters: Mapping[str, Any]) -> None:
+        """Do what an operator does with a task: a query of `task.sql`."""
+        self._connection.execute(cast(LiteralString, _TASK[query]), parameters)
+
+    def set_up(self, script: str) -> None:
+        """Run SQL of whoever simulates, in a schema `public` that holds nothing yet."""
+        self._connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
+        self._connection.execute("CREATE SCHEMA public")
+        self._connection.execute(cast(LiteralString, script))
+
     def hints(self) -> list[Hint]:
         """What was notified since the last time. The server hands over what was committed with the next answer."""
         self._connection.execute("SELECT 1", prepare=True)
@@ -94,6 +111,10 @@ class SimulatedDatabase:
 
     def snapshot(self) -> dict[str, Any]:
         return cast(dict[str, Any], self.execute("snapshot")[0][0])
+
+    def data_of(self, task_id: int) -> str:
+        """The data of a task, as its workflow reads it."""
+        return str(self.execute("data_of", {"task": task_id})[0][0])
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """A session of its own, for an application that keeps a transaction open."""

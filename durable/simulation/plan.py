@@ -1,27 +1,32 @@
-"""What happens in a run, drawn move by move from its seed."""
+"""What happens in a run, drawn move by move."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 
+from durable.simulation.guest_simulation import GuestSimulation
 from durable.simulation.simulation import Simulation
 
-Move = Callable[[Simulation, random.Random], None]
+_MOST_TASKS = 6
 
 
 def begin(simulation: Simulation, chance: random.Random) -> None:
-    """The workers start, and a few tasks are there already."""
-    simulation.trouble(deaf=chance.choice([0.0, 0.5, 1.0]), deadly=chance.choice([0.0, 0.0, 0.02]))
+    """The workers start, and some tasks are there already."""
+    simulation.lose_hints(chance.choice([0.0, 0.5, 1.0]))
     for slot in range(simulation.workers):
         simulation.start(slot)
-    for _ in range(chance.randint(2, 4)):
-        simulation.launch()
+    simulation.launch()
+    if isinstance(simulation, GuestSimulation):
+        simulation.deadly = chance.choice([0.0, 0.0, 0.02])
+        for _ in range(chance.randint(1, 3)):
+            simulation.launch()
     simulation.judge()
 
 
 def make_a_move(simulation: Simulation, chance: random.Random) -> None:
-    moves, weights = zip(*_MOVES, strict=True)
+    """Let one thing happen, and judge."""
+    moves, weights = zip(*(_GUEST_MOVES if isinstance(simulation, GuestSimulation) else _MOVES), strict=True)
     (move,) = chance.choices(moves, weights)
     move(simulation, chance)
     simulation.judge()
@@ -35,15 +40,19 @@ def _slot(simulation: Simulation, chance: random.Random) -> int:
 
 def _task(simulation: Simulation, chance: random.Random) -> int:
     """Rarely one that is not there."""
-    return chance.choice([*simulation.tasks * 5, 1000])
+    return chance.choice([*list(simulation.tasks) * 5, 1000])
 
 
 def _work(simulation: Simulation, chance: random.Random) -> None:
     simulation.work(chance.choice([1, 3, 10, 30]))
 
 
+def _pass_time(simulation: Simulation, chance: random.Random) -> None:
+    simulation.pass_time(chance.choice([0.001, 0.02, 1.0, 7.0, 11.0, 31.0]))
+
+
 def _launch(simulation: Simulation, chance: random.Random) -> None:
-    if len(simulation.tasks) < 6:
+    if len(simulation.tasks) < _MOST_TASKS:
         simulation.launch()
 
 
@@ -59,8 +68,16 @@ def _end_notify(simulation: Simulation, chance: random.Random) -> None:
     simulation.end_notify(commit=chance.random() < 0.7)
 
 
-def _pass_time(simulation: Simulation, chance: random.Random) -> None:
-    simulation.pass_time(chance.choice([0.001, 0.02, 1.0, 7.0, 11.0, 31.0]))
+def _cancel(simulation: Simulation, chance: random.Random) -> None:
+    simulation.cancel(_task(simulation, chance))
+
+
+def _pause(simulation: Simulation, chance: random.Random) -> None:
+    simulation.pause(_task(simulation, chance))
+
+
+def _resume(simulation: Simulation, chance: random.Random) -> None:
+    simulation.resume(_task(simulation, chance))
 
 
 def _start(simulation: Simulation, chance: random.Random) -> None:
@@ -72,13 +89,13 @@ def _kill(simulation: Simulation, chance: random.Random) -> None:
     simulation.kill(_slot(simulation, chance), noticed=chance.random() < 0.5)
 
 
-def _pause(simulation: Simulation, chance: random.Random) -> None:
-    simulation.pause(_slot(simulation, chance), freezes=chance.random() < 0.3)
+def _stop(simulation: Simulation, chance: random.Random) -> None:
+    simulation.stop(_slot(simulation, chance), freezes=chance.random() < 0.3)
 
 
-def _unpause(simulation: Simulation, chance: random.Random) -> None:
+def _go_on(simulation: Simulation, chance: random.Random) -> None:
     for slot in range(simulation.workers):
-        simulation.unpause(slot)
+        simulation.go_on(slot)
 
 
 def _drain(simulation: Simulation, chance: random.Random) -> None:
@@ -89,7 +106,12 @@ def _cut(simulation: Simulation, chance: random.Random) -> None:
     simulation.cut(_slot(simulation, chance))
 
 
-_MOVES: Sequence[tuple[Move, float]] = (
-    (_work, 50), (_launch, 6), (_notify, 6), (_begin_notify, 4), (_end_notify, 4), (_pass_time, 6), (_start, 8),
-    (_kill, 7), (_pause, 5), (_unpause, 5), (_drain, 2), (_cut, 4),
+Moves = Sequence[tuple[Callable[[Simulation, random.Random], None], float]]
+
+_MOVES: Moves = (
+    (_work, 50), (_notify, 6), (_pass_time, 6), (_start, 8), (_kill, 7), (_stop, 5), (_go_on, 5), (_drain, 2),
+    (_cut, 5),
+)  # fmt: skip
+_GUEST_MOVES: Moves = (
+    *_MOVES, (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2), (_resume, 3),
 )  # fmt: skip

@@ -50,18 +50,26 @@ WHERE pid = ANY (%(pids)s::int[]) AND state LIKE 'idle in transaction%%'
 -- A program that is not a component: its tasks are played by the simulation itself.
 INSERT INTO durable.wasm (hash, wasm, name) VALUES (sha256('simulated'), 'simulated', 'simulated') RETURNING id;
 
+-- name: store_program
+-- A component that somebody wants to see simulated.
+INSERT INTO durable.wasm (hash, wasm, name) VALUES (sha256(%(wasm)s::bytea), %(wasm)s::bytea, %(name)s) RETURNING id;
+
 -- name: launch
 -- As any client may do it.
 INSERT INTO durable.task (name, wasm, data) VALUES (%(name)s, %(program)s, %(data)s::text::jsonb) RETURNING id;
 
 -- name: notify
--- As any client may do it: as many of one sender as there are numbers, in their order.
+-- As any client may do it, several at once in their order. No row: the task is not there, or has ended.
 INSERT INTO durable.notification (task_id, event, data)
-SELECT task.id, %(event)s::text, jsonb_build_object('from', %(sender)s::text, 'number', numbers.n)
-FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS numbers (n, position)
+SELECT task.id, %(event)s::text, message.data::jsonb
+FROM unnest(%(data)s::text[]) WITH ORDINALITY AS message (data, position)
 JOIN durable.task AS task ON task.id = %(task)s AND task.state NOT IN ('complete', 'failed', 'cancelled')
-ORDER BY numbers.position
+ORDER BY message.position
 RETURNING id;
+
+-- name: data_of
+-- The data of a task as its workflow gets it.
+SELECT data::text FROM durable.task WHERE id = %(task)s;
 
 -- name: add_effect
 -- What a task does by SQL; it adds its values.
@@ -70,17 +78,16 @@ INSERT INTO simulation.effect (task_id, index, lease) VALUES;
 -- name: snapshot
 -- Everything that can be judged, at one moment.
 SELECT json_build_object(
-    'tasks', (SELECT coalesce(json_agg(json_build_object(
-            'id', id, 'state', state, 'running_on', running_on, 'lease', lease, 'deaths', deaths,
-            'wakeup_at', (extract(epoch FROM wakeup_at) * 1000000)::bigint, 'wait_index', wait_index,
-            'wait_until', (extract(epoch FROM wait_until) * 1000000)::bigint,
-            'ended', completed_at IS NOT NULL) ORDER BY id), '[]') FROM durable.task),
+    'tasks', (SELECT coalesce(json_agg(json_build_array(
+            id, state, running_on, lease, deaths, (extract(epoch FROM wakeup_at) * 1000000)::bigint, wait_index,
+            (extract(epoch FROM wait_until) * 1000000)::bigint, completed_at IS NOT NULL) ORDER BY id), '[]')
+            FROM durable.task),
     'events', (SELECT coalesce(json_agg(json_build_array(
             task_id, index, label, value::text, (extract(epoch FROM created_at) * 1000000)::bigint)
             ORDER BY task_id, index), '[]') FROM durable.event),
     'logs', (SELECT coalesce(json_agg(json_build_array(task_id, index, message) ORDER BY task_id, index), '[]')
             FROM durable.log),
-    'notifications', (SELECT coalesce(json_agg(json_build_array(task_id, id, data::text) ORDER BY id), '[]')
+    'notifications', (SELECT coalesce(json_agg(json_build_array(task_id, data::text) ORDER BY id), '[]')
             FROM durable.notification),
     'effects', (SELECT coalesce(json_agg(json_build_array(task_id, index, lease) ORDER BY task_id, index), '[]')
             FROM simulation.effect),
