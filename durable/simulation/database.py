@@ -7,7 +7,7 @@ import select
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg import sql
@@ -93,15 +93,24 @@ class SimulatedDatabase:
         """Run a query of `simulation.sql` in somebody's transaction."""
         return connection.execute(_statement(query), parameters)
 
-    def operate(self, query: str, parameters: Mapping[str, Any]) -> None:
-        """Do what an operator does with a task: a query of `task.sql`."""
-        self._connection.execute(cast(LiteralString, _TASK[query]), parameters)
+    def operate(self, query: str, parameters: Mapping[str, Any]) -> bool:
+        """Do what an operator does with a task: a query of `task.sql`.
+
+        False: the row is locked, by a transaction that cannot go on before this returns; an operator would wait.
+        """
+        try:
+            with self._connection.transaction():
+                self._connection.execute("SET LOCAL lock_timeout = '20ms'")
+                self._connection.execute(_TASK[query], parameters)
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
     def set_up(self, script: str) -> None:
         """Run SQL of whoever simulates, in a schema `public` that holds nothing yet."""
         self._connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
         self._connection.execute("CREATE SCHEMA public")
-        self._connection.execute(cast(LiteralString, script))
+        self._connection.execute(script)
 
     def hints(self) -> list[Hint]:
         """What was notified since the last time. The server hands over what was committed with the next answer."""
@@ -156,8 +165,8 @@ class SimulatedDatabase:
         return {row[0] for row in self.execute("blocked", {"pids": list(pids)})} if pids else set()
 
 
-def _statement(name: str) -> LiteralString:
-    return cast(LiteralString, _SQL[name])
+def _statement(name: str) -> str:
+    return _SQL[name]
 
 
 def _readable(descriptors: Iterable[int]) -> set[int]:

@@ -28,7 +28,7 @@ from workers.programs import Programs
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{interface}.{name}": function
     for module in (clocks, core, entropy, http, notify, pollables, sql, streams)
-    for interface, functions in module.FUNCTIONS.items()  # type: ignore[attr-defined]
+    for interface, functions in module.FUNCTIONS.items()
     for name, function in functions.items()
 }
 _INSERT = load("simulation")["add_effect"]

@@ -1,7 +1,8 @@
 """An event loop that somebody else steps: nothing in it happens before a scheduler says so.
 
-It has the interface of asyncio's loops as far as the worker, psycopg and asyncio itself use it. Time is the scheduler's.
-What would run in a thread runs at once. A socket that can be read calls nobody back until the scheduler delivers it.
+It has the interface of asyncio's loops as far as the worker, psycopg and asyncio itself use it. Time is the
+scheduler's. What would run in a thread runs at once. A socket that can be read calls nobody back until the scheduler
+delivers it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import itertools
 import socket
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, cast
 
 _NEVER = float("inf")
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop:
     """The loop of one simulated process. `now` gives the seconds of its clock; `wrong` is told of errors nobody saw."""
 
     def __init__(self, now: Callable[[], float], wrong: Callable[[str], None]) -> None:
+        #: Itself, as asyncio knows it.
+        self.loop = cast(asyncio.AbstractEventLoop, self)
         self._now = now
         self._wrong = wrong
         self._ready: list[asyncio.Handle] = []
@@ -78,11 +81,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def _drop(self, task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine = task.get_coro()
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self.loop)
         try:
             for _ in range(20):  # one that waits in a `finally` says so by a RuntimeError
                 try:
-                    coroutine.close()  # type: ignore[union-attr]
+                    coroutine.close()
                     return
                 except BaseException:
                     continue
@@ -90,7 +93,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def _run(self, handle: asyncio.Handle) -> None:
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self.loop)
         try:
             handle._run()
         finally:
@@ -110,7 +113,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return self._dead
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = asyncio.Handle(callback, args, self.loop, context)
         if not self._dead:
             self._ready.append(handle)
         return handle
@@ -128,7 +131,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = asyncio.TimerHandle(when, callback, args, self.loop, context)
         if not self._dead:
             heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
@@ -137,12 +140,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """asyncio's timers call it; a cancelled one is skipped when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self.loop)
 
     def create_task(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self.loop, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -155,17 +158,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             future.set_exception(error)
         return future
 
-    async def getaddrinfo(self, host: Any, port: Any, **wanted: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **wanted: Any) -> Any:
         return socket.getaddrinfo(host, port, **wanted)
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        self.readers[int(fd)] = asyncio.Handle(callback, args, self, None)
+        self.readers[int(fd)] = asyncio.Handle(callback, args, self.loop, None)
 
     def remove_reader(self, fd: Any) -> bool:
         return self.readers.pop(int(fd), None) is not None
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        self.writers[int(fd)] = asyncio.Handle(callback, args, self, None)
+        self.writers[int(fd)] = asyncio.Handle(callback, args, self.loop, None)
 
     def remove_writer(self, fd: Any) -> bool:
         return self.writers.pop(int(fd), None) is not None

@@ -26,7 +26,7 @@ def begin(simulation: Simulation, chance: random.Random) -> None:
 
 def make_a_move(simulation: Simulation, chance: random.Random) -> None:
     """Let one thing happen, and judge."""
-    moves, weights = zip(*(_GUEST_MOVES if isinstance(simulation, GuestSimulation) else _MOVES), strict=True)
+    moves, weights = zip(*(_GUEST_MOVES if isinstance(simulation, GuestSimulation) else _COMPONENT_MOVES), strict=True)
     (move,) = chance.choices(moves, weights)
     move(simulation, chance)
     simulation.judge()
@@ -44,7 +44,8 @@ def _task(simulation: Simulation, chance: random.Random) -> int:
 
 
 def _work(simulation: Simulation, chance: random.Random) -> None:
-    simulation.work(chance.choice([1, 3, 10, 30]))
+    """By little steps while there is something to hit."""
+    simulation.work(chance.choice([1, 2, 4, 8, 20]) if simulation.busy else 30)
 
 
 def _pass_time(simulation: Simulation, chance: random.Random) -> None:
@@ -98,6 +99,16 @@ def _go_on(simulation: Simulation, chance: random.Random) -> None:
         simulation.go_on(slot)
 
 
+def _usurp(simulation: Simulation, chance: random.Random) -> None:
+    """A worker is stopped for longer than its leases hold, comes back, and believes that they are still its own."""
+    slot = _slot(simulation, chance)
+    simulation.stop(slot, freezes=chance.random() < 0.5)
+    simulation.pass_time(31.0)
+    simulation.work(chance.choice([40, 80, 150]))
+    simulation.judge()
+    simulation.go_on(slot)
+
+
 def _drain(simulation: Simulation, chance: random.Random) -> None:
     simulation.drain(_slot(simulation, chance))
 
@@ -108,10 +119,12 @@ def _cut(simulation: Simulation, chance: random.Random) -> None:
 
 Moves = Sequence[tuple[Callable[[Simulation, random.Random], None], float]]
 
-_MOVES: Moves = (
-    (_work, 50), (_notify, 6), (_pass_time, 6), (_start, 8), (_kill, 7), (_stop, 5), (_go_on, 5), (_drain, 2),
-    (_cut, 5),
-)  # fmt: skip
 _GUEST_MOVES: Moves = (
-    *_MOVES, (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2), (_resume, 3),
+    (_work, 45), (_notify, 6), (_pass_time, 5), (_start, 12), (_kill, 9), (_stop, 4), (_go_on, 6), (_usurp, 4), (_drain, 2),
+    (_cut, 5), (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2), (_resume, 3),
+)  # fmt: skip
+#: One task has fewer moments at which a fault hurts, so there are more faults.
+_COMPONENT_MOVES: Moves = (
+    (_work, 45), (_notify, 8), (_pass_time, 5), (_start, 25), (_kill, 20), (_stop, 7), (_go_on, 10), (_usurp, 4),
+    (_drain, 4), (_cut, 8),
 )  # fmt: skip

@@ -54,14 +54,14 @@ def _of_the_log(now: Snapshot, task: TaskRow, config: Config, printed: dict[int,
         if again != first:
             yield (
                 f"{task} printed {first!r} at event {event.index}, and {again!r} when it was replayed\n"
-                "what a transaction's body does to variables outside of it is missing in a replay, which does not run it"
+                "what the body of a transaction does to variables outside of it is missing in a replay"
             )
 
 
 def _finish(playing: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Nothing is waited for in a replay, because all answers are there; a guest that computes for long gives way."""
     loop = SimulatedLoop(lambda: 0.0, lambda _: None)
-    asyncio._set_running_loop(loop)
+    asyncio._set_running_loop(loop.loop)
     try:
         while playing.send(None) is None:
             pass

@@ -1,9 +1,9 @@
 """Who goes on next: one callback, or one answer of the database that arrives, at a time, drawn by chance.
 
-The database is real and answers when it likes. So after every callback the scheduler waits until the server has nothing
-to do any more, but for statements that wait for a lock; only then is the next choice made, and it depends on nothing but
-the seed. An answer lies there until it is drawn. Time stands still while anybody can go on, and then leaps to the
-next timer.
+The database is real and answers when it likes. So after every callback the scheduler waits until the server has
+nothing to do any more, but for statements that wait for a lock; only then is the next choice made, and it depends on
+nothing but the seed. An answer lies there until it is drawn. Time stands still while anybody can go on, and then leaps
+to the next timer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import select
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import waiting
@@ -160,7 +160,7 @@ class Scheduler:
         return self._database.now - BEGINNING
 
     def _end_idle_sessions(self, process: Process, seconds: float) -> None:
-        """The timeouts of sessions whose process is stopped within a transaction, which count in real time otherwise."""
+        """The timeouts of sessions whose process is stopped within a transaction: they count in real time."""
         own, guests = self._config.idle_in_transaction_timeout, self._config.heartbeat_timeout * 0.8
         for is_guest, limit in ((False, own), (True, guests)):
             if seconds >= limit:

@@ -65,6 +65,10 @@ class Simulation(ABC):
         """The next notification of a sender: event, data, and what to note once it is sent. None: nothing to say."""
 
     @abstractmethod
+    def release(self, task_id: int) -> None:
+        """Give a task what it may wait for: it has to come to its end."""
+
+    @abstractmethod
     def problems(self, now: Snapshot) -> Iterator[str]:
         """What must not be, besides what no task may do."""
 
@@ -126,16 +130,19 @@ class Simulation(ABC):
     def cancel(self, task_id: int) -> None:
         """An operator cancels a task; it may have ended already."""
         self.ledger.cancelled.add(task_id)
-        self._database.operate("cancel", {"task_id": task_id, "reason_index": FAILURE_LOG_INDEX})
-        self.tell(f"task {task_id} is cancelled")
+        self._operate("cancel", task_id)
 
     def pause(self, task_id: int) -> None:
-        self._database.operate("pause", {"task_id": task_id, "reason_index": FAILURE_LOG_INDEX})
-        self.tell(f"task {task_id} is paused")
+        self._operate("pause", task_id)
 
     def resume(self, task_id: int) -> None:
-        self._database.operate("resume", {"task_id": task_id, "reason_index": FAILURE_LOG_INDEX})
-        self.tell(f"task {task_id} is resumed")
+        self._operate("resume", task_id)
+
+    def _operate(self, what: str, task_id: int) -> None:
+        parameters = {"task_id": task_id, "reason_index": FAILURE_LOG_INDEX}
+        is_done = self._database.operate(what, parameters)
+        self.count[what] += is_done
+        self.tell(f"an operator says {what} to task {task_id}{'' if is_done else ', whose row is locked'}")
 
     # -- moves of time and of workers ----------------------------------------------------------------------------------
     def work(self, steps: int) -> None:
@@ -216,6 +223,11 @@ class Simulation(ABC):
         return [slot for slot, one in enumerate(self._scheduler.slots) if one is not None and one.is_busy]
 
     @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left that a fault could hit."""
+        return False
+
+    @property
     def tasks(self) -> Sequence[int]:
         return list(self.now.tasks)
 
@@ -241,10 +253,8 @@ class Simulation(ABC):
             self.release(task.id)
         self._come_to_an_end()
         self.count["events"] = sum(len(journal) for journal in self.now.journals.values())
+        self.count.update(task.state.value for task in self.now.tasks.values())
         self.count["leases"] = sum(task.lease for task in self.now.tasks.values())
-
-    def release(self, task_id: int) -> None:
-        """Give a task what it may wait for."""
 
     def check_replays(self) -> None:
         """Run each task that is complete once more over its journal. Raises Violation when it does anything else."""

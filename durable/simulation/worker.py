@@ -53,8 +53,8 @@ class SimulatedWorker(Worker):
 class _Session(Session):
     connections: Connections
 
-    async def _connect(self) -> Connection:
-        return self.connections.add(await super()._connect())
+    async def _dial(self) -> Connection:
+        return self.connections.add(await super()._dial())
 
 
 class _Sessions(Sessions):
@@ -65,15 +65,11 @@ class _Sessions(Sessions):
 
     def _session(self, purpose: str) -> Session:
         # The server counts in real time, of which a simulation takes next to none: the scheduler ends idle sessions.
-        session = _Session(
-            self.url, purpose, timeout=self._config.heartbeat_timeout / 3, idle_in_transaction=_AN_HOUR
-        )
+        session = _Session(self.url, purpose, timeout=self._config.heartbeat_timeout / 3, idle_in_transaction=_AN_HOUR)
         session.connections = self._connections
         return session
 
-    def listener(
-        self, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]
-    ) -> Listener:
+    def listener(self, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]) -> Listener:
         return _Listener(self.url, on_task, on_notification, self._hints)
 
 

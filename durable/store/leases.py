@@ -140,9 +140,7 @@ class LeaseStore:
         No claim may be under way.
         """
         tasks, tokens = [task for task, _ in known], [lease for _, lease in known]
-        return await self._execute(
-            _QUERIES["release_unclaimed"], {"worker": worker_id, "task": tasks, "lease": tokens}
-        )
+        return await self._execute(_QUERIES["release_unclaimed"], {"worker": worker_id, "task": tasks, "lease": tokens})
 
     async def suspects(self, worker_id: int, boot: str, timeout: float) -> list[Suspect]:
         rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
