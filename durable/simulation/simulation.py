@@ -248,8 +248,6 @@ class Simulation(ABC):
             self.start(slot)
         self.judge()
         for task in self.now.unfinished:
-            if task.state is TaskState.PAUSED:
-                self.resume(task.id)
             self.release(task.id)
         self._come_to_an_end()
         self.count["events"] = sum(len(journal) for journal in self.now.journals.values())
@@ -329,6 +327,9 @@ class Simulation(ABC):
     def _is_over(self) -> bool:
         """All tasks are at their end, and of the dead nothing is left."""
         self.judge()
+        for task in self.now.unfinished:
+            if task.state is TaskState.PAUSED:
+                self.resume(task.id)
         alive = {id_ for process in self._scheduler.slots if process for id_ in process.worker_ids[-1:]}
         return not self.now.unfinished and self.now.workers <= alive and not self.now.open_transactions
 
