@@ -121,7 +121,8 @@ Moves = Sequence[tuple[Callable[[Simulation, random.Random], None], float]]
 
 _GUEST_MOVES: Moves = (
     (_work, 45), (_notify, 6), (_pass_time, 5), (_start, 12), (_kill, 9), (_stop, 4), (_go_on, 6), (_usurp, 4),
-    (_drain, 2), (_cut, 5), (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2), (_resume, 3),
+    (_drain, 2), (_cut, 5), (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2),
+    (_resume, 3),
 )  # fmt: skip
 #: One task has fewer moments at which a fault hurts, so there are more faults.
 _COMPONENT_MOVES: Moves = (

@@ -52,6 +52,8 @@ def _cut(connection: Connection) -> int:
     # Not closed: libpq may be in the middle of it, and finds out as it would of any broken connection.
     with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate, contextlib.suppress(OSError):
         duplicate.shutdown(socket.SHUT_RDWR)
+        while duplicate.recv(65_536):
+            pass  # what the server has answered already does not arrive
     return connection.pgconn.backend_pid
 
 

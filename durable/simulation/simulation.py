@@ -28,7 +28,7 @@ from workers.worker import Worker
 _log = logging.getLogger("durable.simulation")
 #: Steps after which a run that should come to its end is taken for one that never will.
 MOST_STEPS = 200_000
-_STEPS_BETWEEN_LOOKS = 7
+_RESTS_BETWEEN_LOOKS = 3
 
 
 class Simulation(ABC):
@@ -312,10 +312,12 @@ class Simulation(ABC):
     def _come_to_an_end(self) -> None:
         rest = self.longest_rest()
         deadline = self._scheduler.seconds + rest
-        for number in range(MOST_STEPS):
+        rests = 0
+        for _ in range(MOST_STEPS):
             if self._step():
                 continue
-            if number % _STEPS_BETWEEN_LOOKS == 0 and self._is_over():
+            rests += 1
+            if rests % _RESTS_BETWEEN_LOOKS == 0 and self._is_over():
                 return
             for slot in range(self.workers):
                 self.start(slot)

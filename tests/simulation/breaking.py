@@ -49,6 +49,8 @@ def notifications_before_the_journal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Inbox, "take", take)
 
 
+forget_claims = statement("lease", "release_unclaimed", ("t.state = 'active'", "t.state = 'active' AND false"))
+
 WAYS: dict[str, Break] = {
     "a stale worker may write": statement(
         "journal", "append",
@@ -57,9 +59,6 @@ WAYS: dict[str, Break] = {
     ),
     "a claim is no new lease": statement("lease", "claim", ("lease = t.lease + 1", "lease = t.lease")),
     "what was taken stays": statement("journal", "append", ("n.id = k.id", "false AND n.id = k.id")),
-    "a claim whose answer got lost is forgotten": statement(
-        "lease", "release_unclaimed", ("t.state = 'active'", "t.state = 'active' AND false")
-    ),
     "an orphan is not made ready": statement("lease", "reclaim", ("'ready' END", "'suspended' END")),
     "a request leaves too early": requests_before_the_journal,
     "a task looks for notifications too early": notifications_before_the_journal,

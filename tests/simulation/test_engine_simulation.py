@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from durable.simulation import SimulatedDatabase, simulate_engine
+from durable.model import TaskState
+from durable.simulation import SimulatedDatabase, Violation, simulate_engine
 from durable.simulation.guest_simulation import GuestSimulation
 from durable.simulation.scheduler import nothing_by_real_chance
-from tests.simulation.breaking import WAYS
+from tests.simulation.breaking import WAYS, forget_claims
 
 SHORT, FULL = 12, 2000
 MOVES = 50
@@ -94,15 +95,35 @@ def one_worker_after(database: SimulatedDatabase, moments: range) -> Iterator[tu
 
 
 def test_a_connection_may_break_at_any_moment(simulated: SimulatedDatabase) -> None:
-    """Also after a claim was committed and before its answer came: the worker lives, and nobody else looks."""
-    for _, simulation in one_worker_after(simulated, range(0, 120, 4)):
+    for _, simulation in one_worker_after(simulated, range(0, 120, 9)):
         simulation.cut(0)
         simulation.cut(0)
+
+
+def lose_the_answer_to_a_claim(database: SimulatedDatabase) -> None:
+    """The claim is committed, the connection breaks, the worker lives: nobody else will ever look at the task."""
+    for _, simulation in one_worker_after(database, range(1)):
+        while simulation.now.tasks[1].state is not TaskState.ACTIVE:
+            simulation.work(1)
+            simulation.judge()
+        assert not simulation.busy, "the answer has come"
+        for _ in range(5):
+            simulation.cut(0)
+
+
+def test_a_claim_whose_answer_gets_lost_is_handed_back(simulated: SimulatedDatabase) -> None:
+    lose_the_answer_to_a_claim(simulated)
+
+
+def test_without_that_the_task_waits_for_ever(simulated: SimulatedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_claims(monkeypatch)
+    with pytest.raises(Violation, match="task 1 is active"):
+        lose_the_answer_to_a_claim(simulated)
 
 
 def test_a_worker_may_stand_still_at_any_moment(simulated: SimulatedDatabase) -> None:
     """For longer than any timeout: that is no fault of the workflow whose statement was under way."""
-    for _, simulation in one_worker_after(simulated, range(0, 200, 7)):
+    for _, simulation in one_worker_after(simulated, range(60, 180, 9)):
         simulation.pass_time(100.0)
 
 
