@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import cast
 
 import psycopg
@@ -20,11 +21,9 @@ from durable.net.message import Request, Response
 from durable.simulation.process import Connections, Hints, Process
 from durable.store.guest_pool import GuestPool
 from durable.store.guest_sql import GuestTransaction
-from durable.store.leases import WorkerIdentity
 from durable.store.problems import journal_fault
 from durable.store.session import Connection, Session
 from durable.store.type_catalog import TypeCatalog
-from durable.version import __version__
 from workers.listener import Listener
 from workers.sessions import Sessions
 from workers.worker import Worker
@@ -46,7 +45,7 @@ class SimulatedWorker(Worker):
         self._http.close()
         self._http = cast(Client, _Outside(answer))
         # No boot: whether a process is gone is for its heartbeat to tell, or for the scheduler.
-        self._identity = WorkerIdentity("simulated", "", process.number, 0, __version__)
+        self._identity = replace(self._identity, host="simulated", boot="", pid=process.number, pid_started=0)
         self._monotonic_ns = process.monotonic_ns
 
 
