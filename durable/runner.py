@@ -46,11 +46,8 @@ class Runner:
 
         Raises Fenced, JournalUnavailable and HostExhausted: then nothing is to be written for this run.
         """
-        busy = Busy(self._busy_cells, run.task.id, run.task.lease)
-        fiber = Fiber(self._linker, self._ticker, run, self._limits, busy)
-        run.on_progress = fiber.restart_cpu_clock
         try:
-            outcome = _returned(await fiber.run(program))
+            outcome = _returned(await self.play(run, program))
         except (Fenced, JournalUnavailable, HostExhausted):
             raise
         except Exception as ended:
@@ -64,6 +61,13 @@ class Runner:
             # What an unfinished transaction printed is often the only trace of why the task failed.
             run.tail.add_log(run.cursor.index, printed)
         return outcome
+
+    async def play(self, run: Run, program: Program) -> object:
+        """The guest itself, as a fiber: what its `run` returns. A simulation may have another kind of guest."""
+        busy = Busy(self._busy_cells, run.task.id, run.task.lease)
+        fiber = Fiber(self._linker, self._ticker, run, self._limits, busy)
+        run.on_progress = fiber.restart_cpu_clock
+        return await fiber.run(program)
 
 
 def _whole_replay(run: Run, outcome: Outcome) -> Outcome:

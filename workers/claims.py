@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Sequence
 
 from durable import metrics
 from durable.config import Config
@@ -12,6 +13,8 @@ from durable.model import ClaimedTask
 from durable.store.leases import Claim, LeaseStore
 from durable.timing import DatabaseClock
 
+_log = logging.getLogger("durable.worker")
+
 #: Tasks taken with one statement: enough to amortise it, few enough to leave some to the other workers.
 CLAIM_BATCH = 100
 
@@ -19,12 +22,14 @@ CLAIM_BATCH = 100
 class ClaimLoop:
     """Runs as one asyncio task until it is cancelled. Raises what the store raises.
 
-    `lacking` are the programs whose tasks are left to others; it may grow.
+    `known` tells which leases, as (task, lease), the worker knows to have: all others were claimed by statements whose
+    answers got lost. `lacking` are the programs whose tasks are left to others; it may grow.
     """
 
     def __init__(
         self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock,
-        running: Callable[[], int], start: Callable[[ClaimedTask], None], lacking: Collection[int] = (),
+        running: Callable[[], int], start: Callable[[ClaimedTask], None],
+        known: Callable[[], Sequence[tuple[int, int]]], lacking: Collection[int] = (),
     ) -> None:  # fmt: skip
         self._config = config
         self._store = store
@@ -32,7 +37,9 @@ class ClaimLoop:
         self._clock = clock
         self._running = running
         self._start = start
+        self._known = known
         self._lacking = lacking
+        self._check_at = 0.0
         self._look = asyncio.Event()
         self._full = False
 
@@ -46,8 +53,10 @@ class ClaimLoop:
 
     async def run(self) -> None:
         """Claim until there is nothing more to claim or no room, then wait. Returns only by an exception."""
+        self._check_at = 0.0  # a fault brings us here: nobody knows what the last claim took
         while True:
             self._look.clear()
+            await self._hand_back_unclaimed()
             pause = await self.claim_once()
             if pause > 0:
                 try:
@@ -55,6 +64,16 @@ class ClaimLoop:
                         await self._look.wait()
                 except TimeoutError:
                     pass
+
+    async def _hand_back_unclaimed(self) -> None:
+        """Also later, again and again: a claim that was given up may still have been on its way to the database."""
+        now = asyncio.get_running_loop().time()
+        if now < self._check_at:
+            return
+        number = await self._store.release_unclaimed(self._worker_id, self._known())
+        if number:
+            _log.warning("handed back %d tasks that were claimed by a statement whose answer got lost", number)
+        self._check_at = now + self._config.heartbeat_interval
 
     async def claim_once(self) -> float:
         """One claim; the seconds to wait before the next one, 0 when there may be more."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import psycopg
 
@@ -26,7 +25,7 @@ class Heartbeat:
     """Runs as one asyncio task; ends by raising LeaseLost.
 
     A worker believes in its leases until its last successful heartbeat + heartbeat_timeout - margin, by its own
-    monotonic clock, counted from before the heartbeat was sent.
+    monotonic clock, which is that of its loop, counted from before the heartbeat was sent.
     """
 
     def __init__(self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock) -> None:
@@ -35,19 +34,20 @@ class Heartbeat:
         self._worker_id = worker_id
         self._clock = clock
         self._believes = config.heartbeat_timeout * 0.9
-        self.trusted_until = time.monotonic() + self._believes
+        self._time = asyncio.get_running_loop().time
+        self.trusted_until = self._time() + self._believes
 
     async def run(self) -> None:
         interval = self._config.heartbeat_interval
         while True:
             renewed = await self._beat()
             pause = interval if renewed else min(interval / 4, 1.0)
-            await asyncio.sleep(min(pause, max(self.trusted_until - time.monotonic(), 0.0)))
-            if time.monotonic() >= self.trusted_until:
+            await asyncio.sleep(min(pause, max(self.trusted_until - self._time(), 0.0)))
+            if self._time() >= self.trusted_until:
                 raise LeaseLost("no heartbeat reached the database for too long")
 
     async def _beat(self) -> bool:
-        sent = time.monotonic()
+        sent = self._time()
         try:
             now = await self._store.heartbeat(self._worker_id)
         except (JournalUnavailable, psycopg.Error) as error:

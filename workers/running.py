@@ -60,6 +60,11 @@ class RunningTasks:
     def __contains__(self, task_id: int) -> bool:
         return task_id in self._runs
 
+    @property
+    def known(self) -> list[tuple[int, int]]:
+        """(task, lease) of all that this worker knows to have, be it only to hand them back."""
+        return [*((run.task.id, run.task.lease) for run in self._tasks), *self.put_back]
+
     def start(self, task: ClaimedTask) -> None:
         tail = Tail(task.id, task.lease, self._writer)
         run = Run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from durable.config import Config
 from durable.store.session import Session
+from workers.listener import Listener
 
 
 class Sessions:
@@ -16,6 +19,9 @@ class Sessions:
         self.control = self._session("control")
         self.reader = self._session("reader")
         self.sweep = self._session("sweep")
+
+    def listener(self, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]) -> Listener:
+        return Listener(self.url, on_task, on_notification)
 
     async def close(self) -> None:
         for session in (self.writer, self.control, self.reader, self.sweep):

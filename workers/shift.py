@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
@@ -30,7 +29,6 @@ from durable.store.problems import describe
 from durable.timing import DatabaseClock
 from workers.claims import ClaimLoop
 from workers.heartbeat import Heartbeat, LeaseLost
-from workers.listener import Listener
 from workers.programs import Programs
 from workers.running import RunningTasks
 from workers.sessions import Sessions
@@ -45,12 +43,12 @@ class Shift:
 
     def __init__(
         self, config: Config, sessions: Sessions, registration: Registration, identity: WorkerIdentity, runner: Runner,
-        programs: Programs, guests: GuestPool, http: Client,
+        programs: Programs, guests: GuestPool, http: Client, clock: DatabaseClock,
     ) -> None:  # fmt: skip
         self._config = config
         self._leases = LeaseStore(sessions.control)
         self.worker_id = worker_id = registration.id
-        clock = DatabaseClock()
+        self._time = asyncio.get_running_loop().time
         self._writer = GroupCommit(JournalStore(sessions.writer, worker_id), config.flush_interval)
         self._reader = JournalReader(sessions.reader)
         self.running = RunningTasks(
@@ -66,14 +64,15 @@ class Shift:
             self._is_trusted,
         )
         self._claims = ClaimLoop(
-            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start, programs.lacking
-        )
+            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start,
+            lambda: self.running.known, programs.lacking,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
-        self._listener = Listener(sessions.url, self._task_changed, self._notified)
+        self._listener = sessions.listener(self._task_changed, self._notified)
         self._maybe_waiting: set[int] = set()
         self._maybe_lost: set[int] = set()
-        self._leases_checked = time.monotonic()
+        self._leases_checked = self._time()
         self._draining = asyncio.Event()
         self._drained = False
 
@@ -114,7 +113,7 @@ class Shift:
 
     def _is_trusted(self) -> bool:
         """Whether the leases are still this worker's own. Asked in other threads, too."""
-        return time.monotonic() < self._heartbeat.trusted_until
+        return self._time() < self._heartbeat.trusted_until
 
     # -- loops -------------------------------------------------------------------------------------------------------
     async def _forever(self, loop: Callable[[], Awaitable[None]]) -> None:
@@ -147,7 +146,7 @@ class Shift:
     async def _drop_lost(self) -> None:
         """Guests whose tasks were cancelled, paused or taken over go on in vain. Now and then without a hint, too."""
         hinted, self._maybe_lost = self._maybe_lost, set()
-        now = time.monotonic()
+        now = self._time()
         if now - self._leases_checked >= self._config.heartbeat_interval:
             self._leases_checked = now
             leases = self.running.leases()
@@ -192,9 +191,10 @@ class Shift:
         self._writer.close()
         await writer
         await self._quietly(self._give_back())
+        await self._quietly(self._leases.release_unclaimed(self.worker_id, ()))
         await self._quietly(self._leases.unregister(self.worker_id))
 
-    async def _quietly(self, statement: Awaitable[None]) -> None:
+    async def _quietly(self, statement: Awaitable[object]) -> None:
         """Without the database a drain goes on: the end of the heartbeat tells the others."""
         with contextlib.suppress(JournalUnavailable, psycopg.Error):
             await statement

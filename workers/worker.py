@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, MutableSequence, Sequence
 from types import TracebackType
 
@@ -23,6 +24,7 @@ from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
 from durable.store.migrations import check_schema_async
 from durable.store.session import check_reachable
+from durable.timing import DatabaseClock
 from durable.wasm.cache import ComponentCache
 from durable.wasm.compile import CompileLimits
 from durable.wasm.engine import EpochTicker, new_engine
@@ -76,6 +78,7 @@ class Worker:
         )
         self._http = client_of(config)
         self._identity = this_process(supervised=busy_cells is not None)
+        self._monotonic_ns = time.monotonic_ns
         self._on_registered = on_registered
         self._busy_cells = busy_cells
         self._shift: Shift | None = None
@@ -195,7 +198,7 @@ class Worker:
         registration = await LeaseStore(self._sessions.control).register(self._identity)
         self._shift = Shift(
             self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests,
-            self._http,
+            self._http, DatabaseClock(self._monotonic_ns),
         )  # fmt: skip
         if self._draining:
             self._shift.drain()

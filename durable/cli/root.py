@@ -14,6 +14,7 @@ from durable.cli.options import Group
 from durable.cli.program import program
 from durable.cli.reading import events, logs
 from durable.cli.service import service
+from durable.cli.simulate import simulate
 from durable.cli.supervise import supervise
 from durable.cli.tasks import cancel, list_tasks, pause, resume, show, wait
 from durable.cli.version import print_version, version
@@ -55,6 +56,7 @@ for command in (
     config,
     doctor,
     service,
+    simulate,
     version,
     completion,
 ):

@@ -58,9 +58,11 @@ class Run:
         self.is_leaving = False  # its worker drains: the guest is dropped once its step has ended
         self.replayed = 0
         self.on_progress = on_progress
+        #: Draws so many random bytes for the guest, when not the operating system does.
+        self.entropy: Callable[[int], bytes] | None = None
         self.database = database
         self.http = http
-        self._lease_is_trusted = lease_is_trusted
+        self.lease_is_trusted = lease_is_trusted
         self._last_instant = 0
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
@@ -117,7 +119,7 @@ class Run:
         Raises Fenced, JournalUnavailable.
         """
         await self.tail.durable()
-        if not self._lease_is_trusted():
+        if not self.lease_is_trusted():
             raise JournalUnavailable("its lease could not be renewed for too long to begin anything under it")
 
     @property

@@ -22,7 +22,7 @@ def _bytes_of(label: str) -> Callable[[Run, int], bytes | Coroutine[Any, Any, by
             )
         return run.record(
             label,
-            lambda: secrets.token_bytes(count),
+            lambda: secrets.token_bytes(count) if run.entropy is None else run.entropy(count),
             lambda data: str(list(data)),
             lambda text: bytes(json.loads(text)),
         )
@@ -32,9 +32,13 @@ def _bytes_of(label: str) -> Callable[[Run, int], bytes | Coroutine[Any, Any, by
 
 def _u64_of(label: str) -> Callable[[Run], int | Coroutine[Any, Any, int]]:
     def get_random_u64(run: Run) -> int | Coroutine[Any, Any, int]:
-        return run.record(label, lambda: secrets.randbits(64), str, int)
+        return run.record(label, lambda: _draw_u64(run), str, int)
 
     return get_random_u64
+
+
+def _draw_u64(run: Run) -> int:
+    return secrets.randbits(64) if run.entropy is None else int.from_bytes(run.entropy(8), "big")
 
 
 def insecure_seed(run: Run) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from typing import Any
 from durable.execution.run import Run
 from durable.host import sql_values
 from durable.host.sql_values import TypeInfo, Value, check_owner
-from durable.store.guest_sql import QueryFailed, Row, TransactionLost
+from durable.journal.faults import JournalUnavailable
+from durable.store.guest_sql import QueryFailed, Row, TookTooLong, TransactionLost
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
 
@@ -44,7 +45,7 @@ async def query(run: Run, sql: str, parameters: list[Value], options: Options) -
     except QueryFailed as failure:
         transaction.failure = failure
     except TransactionLost as lost:
-        raise GuestTrap(f"transaction {transaction.label!r}: {lost}") from None
+        raise _blame(run, lost) from None
 
 
 async def fetch(run: Run) -> Ok | Err | None:
@@ -62,7 +63,7 @@ async def fetch(run: Run) -> Ok | Err | None:
     except QueryFailed as failure:
         return Err(_error_of(failure))
     except TransactionLost as lost:
-        raise GuestTrap(f"transaction {transaction.label!r}: {lost}") from None
+        raise _blame(run, lost) from None
     if isinstance(fetched, Row):
         if transaction.rows_left is not None:
             transaction.rows_left -= 1
@@ -82,8 +83,18 @@ async def type_with_name(run: Run, name: str) -> Ok | Err:
         except QueryFailed as failure:
             return Err(failure.message)
         except TransactionLost as lost:
-            raise GuestTrap(str(lost)) from None
+            raise _blame(run, lost) from None
     return Err(f'type "{name}" does not exist') if ty is None else Ok(TypeInfo(ty, run.transaction))
+
+
+def _blame(run: Run, lost: TransactionLost) -> Exception:
+    """Too late in a worker that could not even renew its lease: it stood still, or was cut off, and the statement is
+    not to blame.
+    """
+    if isinstance(lost, TookTooLong) and not run.lease_is_trusted():
+        return JournalUnavailable(str(lost))
+    label = "" if run.transaction is None else f"transaction {run.transaction.label!r}: "
+    return GuestTrap(f"{label}{lost}")
 
 
 def _folded(name: str) -> str:

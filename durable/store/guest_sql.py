@@ -47,6 +47,10 @@ class TransactionLost(Exception):
     """The guest ended its transaction itself, or did something that leaves none. Nothing it wrote has happened."""
 
 
+class TookTooLong(TransactionLost):
+    """A statement ran for longer than guest_sql_timeout, or this process stood still meanwhile."""
+
+
 class QueryFailed(Exception):
     """What the database answered to a statement of the guest."""
 
@@ -93,7 +97,7 @@ class GuestTransaction:
                 cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()
                 passing("sql.begun")
-        except QueryFailed as failure:
+        except (QueryFailed, TookTooLong) as failure:
             raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
 
     async def query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
@@ -372,7 +376,7 @@ class _Faults:
             await self._deadline.__aexit__(kind, error, trace)
         except TimeoutError:
             await self._connection.close()
-            raise TransactionLost(f"a statement ran for longer than guest_sql_timeout ({self._timeout:g} s)") from None
+            raise TookTooLong(f"a statement ran for longer than guest_sql_timeout ({self._timeout:g} s)") from None
         if isinstance(error, psycopg.Error):
             if self._connection.closed:
                 raise JournalUnavailable(describe(error)) from None

@@ -134,6 +134,14 @@ class LeaseStore:
         rows = await self._fetch(_QUERIES["lost"], {"worker": worker_id, "task": tasks, "lease": tokens})
         return [(task, lease) for task, lease in rows]
 
+    async def release_unclaimed(self, worker_id: int, known: Sequence[tuple[int, int]]) -> int:
+        """Hand back what this worker has beside these leases, as (task, lease): their number.
+
+        No claim may be under way.
+        """
+        tasks, tokens = [task for task, _ in known], [lease for _, lease in known]
+        return await self._execute(_QUERIES["release_unclaimed"], {"worker": worker_id, "task": tasks, "lease": tokens})
+
     async def suspects(self, worker_id: int, boot: str, timeout: float) -> list[Suspect]:
         rows = await self._fetch(_QUERIES["dead_workers"], {"worker": worker_id, "boot": boot, "timeout": timeout})
         return [Suspect(*row) for row in rows]

@@ -78,13 +78,16 @@ class Session:
         return self._connection
 
     async def _connect(self) -> Connection:
-        connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
-            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
-        )  # fmt: skip
+        connection = await self._dial()
         milliseconds = (f"{seconds * 1000:.0f}" for seconds in (self._idle_in_transaction, self._timeout / 2))
         await connection.execute(_SETTINGS, tuple(milliseconds))
         return connection
+
+    async def _dial(self) -> Connection:
+        return await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
+            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+        )  # fmt: skip
 
 
 async def check_reachable(session: Session) -> None:

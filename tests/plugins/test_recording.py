@@ -157,7 +157,7 @@ def test_a_pure_call_is_made_on_every_run_and_never_recorded() -> None:
 
 def test_an_effect_does_not_begin_under_a_lease_that_may_be_over() -> None:
     scene = Scene(Desk())
-    scene.stage.run._lease_is_trusted = lambda: False
+    scene.stage.run.lease_is_trusted = lambda: False
     with pytest.raises(JournalUnavailable, match="lease"):
         scene.call("send", "Ada")
     assert scene.desk.calls == []

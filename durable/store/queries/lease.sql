@@ -70,6 +70,19 @@ WHERE NOT EXISTS (
     WHERE t.id = p.id AND t.lease = p.lease AND t.state = 'active' AND t.running_on = %(worker)s
 );
 
+-- name: release_unclaimed
+-- Hand back what this worker has by the database and does not know of: a claim was committed, and its answer got lost.
+-- Nobody else can help these tasks, because the worker lives and its heartbeat renews their leases.
+UPDATE durable.task SET state = 'ready', running_on = NULL WHERE id IN (
+    SELECT t.id FROM durable.task AS t
+    WHERE t.running_on = %(worker)s AND t.state = 'active'
+      AND NOT EXISTS (
+          SELECT FROM unnest(%(task)s::bigint[], %(lease)s::bigint[]) AS known (id, lease)
+          WHERE known.id = t.id AND known.lease = t.lease
+      )
+    ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
+);
+
 -- name: dead_workers
 -- Workers whose lease is over, and workers of this host whose process is known to be gone.
 SELECT id, boot, pid, pid_started, supervisor, supervisor_started,

@@ -1,0 +1,196 @@
+"""Who goes on next: one callback, or one answer of the database that arrives, at a time, drawn by chance.
+
+The database is real and answers when it likes. So after every callback the scheduler waits until the server has
+nothing to do any more, but for statements that wait for a lock; only then is the next choice made, and it depends on
+nothing but the seed. An answer lies there until it is drawn. Time stands still while anybody can go on, and then leaps
+to the next timer.
+"""
+
+from __future__ import annotations
+
+import random
+import select
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import waiting
+
+from durable.config import Config
+from durable.simulation.database import BEGINNING, SimulatedDatabase
+from durable.simulation.process import Process
+
+_NEVER = float("inf")
+_FIRST_COME = 0.75  # how often the callbacks of one process run in the order in which they were asked for
+#: Seconds by which the clocks of two hosts differ.
+_SKEW = 10_000.0
+
+
+class Scheduler:
+    """The processes of a run, in numbered slots, and its time. Errors that nobody in a process saw go into `wrong`."""
+
+    def __init__(self, database: SimulatedDatabase, chance: random.Random, config: Config, slots: int) -> None:
+        self._database = database
+        self._chance = chance
+        self._config = config
+        self.slots: list[Process | None] = [None] * slots
+        self.wrong: list[str] = []
+        self.hints_lost = 0
+        self.lock_waits = 0
+        #: How likely it is that a hint is lost.
+        self.deafness = 0.0
+        #: Stands for all choices so far: two runs that differ in one have another number from there on.
+        self.choices = 0
+        self._processes = 0
+        self._answered: dict[Process, dict[int, None]] = {}
+        self._gone: set[int] = set()
+
+    @property
+    def running(self) -> list[Process]:
+        return [process for process in self.slots if process is not None and process.runs]
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return self._now() / 1e6
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+    def new_process(self, slot: int) -> Process:
+        self._processes += 1
+        process = Process(self._processes, self._now, _SKEW * self._processes, self.wrong.append)
+        self.slots[slot] = process
+        return process
+
+    def bury(self, slot: int) -> None:
+        """The process in this slot is gone, with everything that was in its memory."""
+        process, self.slots[slot] = self.slots[slot], None
+        assert process is not None
+        self._answered.pop(process, None)
+        self._gone |= process.connections.cut_all()
+        process.loop.die()
+        process.connections.forget()
+        self.settle()
+
+    def cut(self, process: Process) -> bool:
+        """One of its connections breaks, rather one that waits for an answer. False when it has none."""
+        sessions = list(process.connections.sessions())
+        if not sessions:
+            return False
+        at_work = [descriptor for descriptor in sessions if descriptor in process.loop.readers]
+        self._gone.add(process.connections.cut(self._chance.choice(at_work or sessions)))
+        self.settle()
+        return True
+
+    def gone(self, session: int) -> None:
+        """A session that is not of a process has been closed."""
+        self._gone.add(session)
+        self.settle()
+
+    # -- what comes next ---------------------------------------------------------------------------------------------
+    def step(self) -> Process | None:
+        """Let one go on. None: nobody can, but hints may just have arrived, or time has to pass."""
+        choices: list[tuple[Process, int | None, int]] = []
+        for process in self.running:
+            if runnable := process.loop.runnable:
+                choices.append((process, None, runnable))
+            choices += [(process, descriptor, 0) for descriptor in self._answered.get(process, ())]
+        if not choices:
+            return None
+        process, descriptor, runnable = self._chance.choice(choices)
+        if descriptor is None:
+            in_order = runnable == 1 or self._chance.random() < _FIRST_COME
+            process.loop.run_one(0 if in_order else self._chance.randrange(runnable))
+        else:
+            del self._answered[process][descriptor]
+            process.loop.deliver(descriptor)
+        made = f"{process.number} {descriptor is None} {runnable} {len(choices)}"
+        self.choices = zlib.crc32(made.encode(), self.choices)
+        self.settle()
+        return process
+
+    def bring_hints(self) -> bool:
+        """What was notified arrives, or is lost; whether anything did. Later ones only mean later looks."""
+        arrived = False
+        for hint in self._database.hints():
+            for process in self.running:
+                if self._chance.random() < self.deafness:
+                    self.hints_lost += 1
+                else:
+                    process.loop.call_soon(process.hints.arrive, hint)
+                    arrived = True
+        return arrived
+
+    def wait_for_timer(self) -> bool:
+        """Time passes until a timer is due. False when nobody has one."""
+        microseconds = min((process.until_timer() for process in self.running), default=_NEVER)
+        if microseconds == _NEVER:
+            return False
+        self.pass_time(int(microseconds))
+        return True
+
+    def pass_time(self, microseconds: int) -> None:
+        self._database.set_time(self._database.now + microseconds)
+        for process in self.slots:
+            if process is not None and process.stopped_at is not None:
+                self._end_idle_sessions(process, (self._now() - process.stopped_at) / 1e6)
+
+    def settle(self) -> None:
+        """Wait until the server is done with what it was told, or waits for a lock itself."""
+        waiting: dict[int, int | None] = {}
+        owners: dict[int, Process] = {}
+        for process in self.slots:
+            if process is None:
+                continue
+            _write_all(process)
+            known = self._answered.get(process, {})
+            self._answered[process] = known = {fd: None for fd in known if fd in process.loop.readers}
+            if new := [fd for fd in process.loop.readers if fd not in known]:
+                sessions = process.connections.sessions()
+                waiting.update({fd: sessions.get(fd) for fd in new})
+                owners.update(dict.fromkeys(new, process))
+        if waiting or self._gone:
+            answered = self._database.settle(waiting, self._gone)
+            self.lock_waits += len(waiting) - len(answered)
+            for descriptor, process in owners.items():
+                if descriptor in answered:
+                    self._answered[process][descriptor] = None
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _now(self) -> int:
+        return self._database.now - BEGINNING
+
+    def _end_idle_sessions(self, process: Process, seconds: float) -> None:
+        """The timeouts of sessions whose process is stopped within a transaction: they count in real time."""
+        own, guests = self._config.idle_in_transaction_timeout, self._config.heartbeat_timeout * 0.8
+        for is_guest, limit in ((False, own), (True, guests)):
+            if seconds >= limit:
+                pids = list(process.connections.sessions().values())
+                ended = self._database.execute("end_idle", {"pids": pids, "guests": is_guest})
+                if ended:
+                    self._gone |= {row[0] for row in ended}
+                    self.settle()
+
+
+def _write_all(process: Process) -> None:
+    """A socket that somebody wants to write to takes it at once: only a new connection ever asks."""
+    while process.loop.writers:
+        descriptor = next(iter(process.loop.writers))
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        poll.poll(5000)
+        process.loop.allow_writing(descriptor)
+
+
+@contextmanager
+def nothing_by_real_chance(chance: random.Random) -> Iterator[None]:
+    """What has no source of its own follows the seed, too: the jitter of sweeps, and psycopg, which gives way to others
+    when it has been busy for a while in real time.
+    """
+    busy_time, state = waiting.MAX_BUSY_TIME, random.getstate()
+    waiting.MAX_BUSY_TIME = _NEVER
+    random.seed(chance.random())
+    try:
+        yield
+    finally:
+        waiting.MAX_BUSY_TIME = busy_time
+        random.setstate(state)
