@@ -20,7 +20,7 @@ from durable.operations.data import Json, notification_data, task_data
 from durable.operations.programs import read_component
 
 if TYPE_CHECKING:
-    from durable.simulation import Component, RunResult, SimulatedDatabase
+    from workers.simulation import Component, RunResult, SimulatedDatabase
 
 _COLUMNS = ("seed", "problem")
 
@@ -59,7 +59,7 @@ def simulate(
     is a temporary one, or a new database on the server of --database-url, dropped at the end. The exit code is 1 when a
     run failed.
     """
-    from durable.simulation import simulate_component, simulate_engine
+    from workers.simulation import simulate_component, simulate_engine
 
     subject = None if component is None else _component(invocation, component, data, notifications, http_body, sql)
     first = secrets.randbelow(2**31) if seed is None else seed
@@ -76,7 +76,7 @@ def simulate(
 def _component(
     invocation: Invocation, path: str, data: str, notifications: tuple[str, ...], http_body: str, sql: str | None
 ) -> Component:
-    from durable.simulation import Component
+    from workers.simulation import Component
 
     return Component(
         read_component(Path(path)), Path(path).stem, task_data(Json(data)),
@@ -101,7 +101,7 @@ def _script(path: str) -> str:
 
 @contextmanager
 def _database(invocation: Invocation) -> Iterator[SimulatedDatabase]:
-    from durable.simulation import scratch_database
+    from workers.simulation import scratch_database
 
     if invocation.config.database_url is not None:
         with scratch_database(invocation.config.database_url) as database:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from durable.embedded import EmbeddedServer
-from durable.simulation import SimulatedDatabase, scratch_database
+from workers.simulation import SimulatedDatabase, scratch_database
 
 
 @pytest.fixture(scope="session")

@@ -19,13 +19,13 @@ from durable.errors import DurableError, InvalidComponent
 from durable.execution.outcome import Outcome
 from durable.execution.run import Run
 from durable.model import TaskState
-from durable.simulation import Component, SimulatedDatabase, simulate_component
-from durable.simulation.component_simulation import TASK, ComponentSimulation, Loaded
-from durable.simulation.ending import Ending, Expected
-from durable.simulation.replay import replay_problems
-from durable.simulation.scheduler import nothing_by_real_chance
-from durable.simulation.snapshot import Snapshot
 from tests.engine.database import workflow
+from workers.simulation import Component, SimulatedDatabase, simulate_component
+from workers.simulation.component_simulation import TASK, ComponentSimulation, Loaded
+from workers.simulation.ending import Ending, Expected
+from workers.simulation.replay import replay_problems
+from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.snapshot import Snapshot
 
 
 def component(name: str, **settings: Any) -> Component:

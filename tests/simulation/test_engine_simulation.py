@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from durable.model import TaskState
-from durable.simulation import SimulatedDatabase, Violation, simulate_engine
-from durable.simulation.guest_simulation import GuestSimulation
-from durable.simulation.scheduler import nothing_by_real_chance
 from tests.simulation.breaking import WAYS, forget_claims
+from workers.simulation import SimulatedDatabase, Violation, simulate_engine
+from workers.simulation.guest_simulation import GuestSimulation
+from workers.simulation.scheduler import nothing_by_real_chance
 
 SHORT, FULL = 6, 2000
 MOVES = 50

@@ -18,9 +18,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from durable.simulation import SimulatedDatabase
-from durable.simulation.guest_simulation import GuestSimulation
-from durable.simulation.scheduler import nothing_by_real_chance
+from workers.simulation import SimulatedDatabase
+from workers.simulation.guest_simulation import GuestSimulation
+from workers.simulation.scheduler import nothing_by_real_chance
 
 SLOTS = st.integers(0, 2)
 TASKS = st.integers(1, 4)

@@ -17,15 +17,15 @@ from durable.errors import DatabaseUnavailable
 from durable.journal.faults import JournalUnavailable
 from durable.model import FAILURE_LOG_INDEX, Culprit, TaskState
 from durable.net.message import Request, Response
-from durable.simulation.database import SimulatedDatabase
-from durable.simulation.invariants import Violation, problems
-from durable.simulation.process import Process
-from durable.simulation.replay import Play, replay_problems
-from durable.simulation.scheduler import Scheduler
-from durable.simulation.snapshot import Ledger, Snapshot
+from workers.simulation.database import SimulatedDatabase
+from workers.simulation.invariants import Violation, problems
+from workers.simulation.process import Process
+from workers.simulation.replay import Play, replay_problems
+from workers.simulation.scheduler import Scheduler
+from workers.simulation.snapshot import Ledger, Snapshot
 from workers.worker import Worker
 
-_log = logging.getLogger("durable.simulation")
+_log = logging.getLogger("workers.simulation")
 #: Steps after which a run that should come to its end is taken for one that never will.
 MOST_STEPS = 200_000
 _RESTS_BETWEEN_LOOKS = 3

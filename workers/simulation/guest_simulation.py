@@ -16,16 +16,16 @@ from durable.execution.run import Run
 from durable.model import Culprit
 from durable.net.message import Request, Response
 from durable.plugins.loaded import LoadedPlugins
-from durable.simulation.database import SimulatedDatabase
-from durable.simulation.guest import LONGEST_WAIT, GuestPrograms, GuestRunner, GuestWorld
-from durable.simulation.guest_invariants import guest_problems
-from durable.simulation.process import Process
-from durable.simulation.replay import Play
-from durable.simulation.simulation import Simulation
-from durable.simulation.snapshot import Snapshot
-from durable.simulation.worker import SimulatedWorker
 from durable.wasm.program import Program
 from durable.wasm.world import World
+from workers.simulation.database import SimulatedDatabase
+from workers.simulation.guest import LONGEST_WAIT, GuestPrograms, GuestRunner, GuestWorld
+from workers.simulation.guest_invariants import guest_problems
+from workers.simulation.process import Process
+from workers.simulation.replay import Play
+from workers.simulation.simulation import Simulation
+from workers.simulation.snapshot import Snapshot
+from workers.simulation.worker import SimulatedWorker
 from workers.worker import Worker
 
 #: Steps of the longest guest.
@@ -34,7 +34,7 @@ _CHATTY = 0.01  # how often a client sends a notification between two steps of t
 
 
 class GuestSimulation(Simulation):
-    """A run with guests of `durable.simulation.guest`. `deadly` is how likely one kills its process when it goes on."""
+    """A run with guests of `workers.simulation.guest`. `deadly` is how likely one kills its process when it goes on."""
 
     def __init__(self, database: SimulatedDatabase, chance: random.Random, *, workers: int = 3) -> None:
         config = Config(database_url=database.url, poll_interval=5.0, suspend_timeout=6.0)

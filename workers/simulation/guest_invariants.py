@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from durable.journal import labels
 from durable.model import TaskState
-from durable.simulation.snapshot import Ledger, Recorded, Snapshot
+from workers.simulation.snapshot import Ledger, Recorded, Snapshot
 
 
 def guest_problems(now: Snapshot, ledger: Ledger) -> Iterator[str]:

@@ -14,21 +14,21 @@ from durable.model import TaskState
 from durable.net.message import Request, Response
 from durable.plugins.loaded import LoadedPlugins
 from durable.runner import Runner
-from durable.simulation.database import SimulatedDatabase
-from durable.simulation.ending import Ending, Expected
-from durable.simulation.invariants import Violation
-from durable.simulation.one_program import LongComputingTicker, OneProgram
-from durable.simulation.process import Process
-from durable.simulation.replay import Play
-from durable.simulation.simulation import Simulation
-from durable.simulation.snapshot import Snapshot
-from durable.simulation.worker import Answer, SimulatedWorker
 from durable.wasm.engine import new_engine
 from durable.wasm.fiber import GuestLimits
 from durable.wasm.inspect import compile_component
 from durable.wasm.linker import Linker
 from durable.wasm.program import Program
 from durable.wasm.world import host_world
+from workers.simulation.database import SimulatedDatabase
+from workers.simulation.ending import Ending, Expected
+from workers.simulation.invariants import Violation
+from workers.simulation.one_program import LongComputingTicker, OneProgram
+from workers.simulation.process import Process
+from workers.simulation.replay import Play
+from workers.simulation.simulation import Simulation
+from workers.simulation.snapshot import Snapshot
+from workers.simulation.worker import Answer, SimulatedWorker
 from workers.worker import Worker
 
 #: The task of a run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import select
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ def scratch_database(server_url: str) -> Iterator[SimulatedDatabase]:
 
     Raises DatabaseUnavailable when the server cannot be reached, or the login may not make databases.
     """
-    name = f"durable_simulation_{os.getpid()}_{time.time_ns():x}"
+    name = f"durable_simulation_{secrets.token_hex(6)}"
     identifier = sql.Identifier(name)
     try:
         with psycopg.connect(server_url, autocommit=True) as server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from durable.simulation.snapshot import Recorded, TaskRow
+from workers.simulation.snapshot import Recorded, TaskRow
 
 
 @dataclass(frozen=True)

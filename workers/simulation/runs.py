@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from durable.config import Config
 from durable.errors import DurableError
-from durable.simulation.component_simulation import Component, ComponentSimulation, Loaded
-from durable.simulation.database import SimulatedDatabase
-from durable.simulation.ending import Ending, Expected
-from durable.simulation.guest_simulation import GuestSimulation
-from durable.simulation.invariants import Violation
-from durable.simulation.plan import begin, make_a_move
-from durable.simulation.scheduler import nothing_by_real_chance
-from durable.simulation.simulation import Simulation
+from workers.simulation.component_simulation import Component, ComponentSimulation, Loaded
+from workers.simulation.database import SimulatedDatabase
+from workers.simulation.ending import Ending, Expected
+from workers.simulation.guest_simulation import GuestSimulation
+from workers.simulation.invariants import Violation
+from workers.simulation.plan import begin, make_a_move
+from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.simulation import Simulation
 
 S = TypeVar("S", bound=Simulation)
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from psycopg import waiting
 
 from durable.config import Config
-from durable.simulation.database import BEGINNING, SimulatedDatabase
-from durable.simulation.process import Process
+from workers.simulation.database import BEGINNING, SimulatedDatabase
+from workers.simulation.process import Process
 
 _NEVER = float("inf")
 _FIRST_COME = 0.75  # how often the callbacks of one process run in the order in which they were asked for

@@ -14,9 +14,9 @@ from durable.execution.tail import Tail
 from durable.journal import labels
 from durable.journal.log_text import cut_log
 from durable.model import ClaimedTask, Event, Notification, TaskState
-from durable.simulation.loop import SimulatedLoop
-from durable.simulation.snapshot import Snapshot, TaskRow
 from durable.timing import DatabaseClock
+from workers.simulation.loop import SimulatedLoop
+from workers.simulation.snapshot import Snapshot, TaskRow
 
 #: Runs a task to its end.
 Play = Callable[[Run], Coroutine[Any, Any, Outcome]]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from durable.journal import labels
 from durable.model import TaskState
-from durable.simulation.snapshot import Ledger, Recorded, Snapshot, TaskRow
 from durable.store.leases import MAX_DEATHS
+from workers.simulation.snapshot import Ledger, Recorded, Snapshot, TaskRow
 
 
 class Violation(Exception):

@@ -18,7 +18,6 @@ from durable.config import Config
 from durable.net.client import Client
 from durable.net.errors import NotPermitted
 from durable.net.message import Request, Response
-from durable.simulation.process import Connections, Hints, Process
 from durable.store.guest_pool import GuestPool
 from durable.store.guest_sql import GuestTransaction
 from durable.store.problems import journal_fault
@@ -26,6 +25,7 @@ from durable.store.session import Connection, Session
 from durable.store.type_catalog import TypeCatalog
 from workers.listener import Listener
 from workers.sessions import Sessions
+from workers.simulation.process import Connections, Hints, Process
 from workers.worker import Worker
 
 #: What an outside service answers to the request of a guest.

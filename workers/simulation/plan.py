@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from durable.simulation.guest_simulation import GuestSimulation
-from durable.simulation.simulation import Simulation
+from workers.simulation.guest_simulation import GuestSimulation
+from workers.simulation.simulation import Simulation
 
 _MOST_TASKS = 6
 

@@ -5,10 +5,10 @@ with scratch_database(server_url) as database:
         assert run.problem is None, "\\n".join([f"seed {run.seed}: {run.problem}", *run.trace])
 """
 
-from durable.simulation.component_simulation import Component
-from durable.simulation.database import SimulatedDatabase, scratch_database
-from durable.simulation.invariants import Violation
-from durable.simulation.runs import RunResult, simulate_component, simulate_engine
+from workers.simulation.component_simulation import Component
+from workers.simulation.database import SimulatedDatabase, scratch_database
+from workers.simulation.invariants import Violation
+from workers.simulation.runs import RunResult, simulate_component, simulate_engine
 
 __all__ = [
     "Component", "RunResult", "SimulatedDatabase", "Violation", "scratch_database", "simulate_component",

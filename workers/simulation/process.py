@@ -9,9 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from durable.simulation.database import Hint
-from durable.simulation.loop import SimulatedLoop
 from durable.store.session import Connection
+from workers.simulation.database import Hint
+from workers.simulation.loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from workers.worker import Worker
