@@ -48,6 +48,11 @@ def set_the_stage(database: Database) -> Moment:
     database.query(
         "INSERT INTO durable.notification (task_id, event) SELECT id, 'n' FROM unnest(%s::bigint[]) AS id", active
     )
+    paused = _tasks(database, program, "paused", 1000)
+    database.query(
+        "INSERT INTO durable.notification (task_id, event)"
+        " SELECT id, 'n' FROM unnest(%s::bigint[]) AS id, generate_series(1, 100)", paused,
+    )  # fmt: skip
     database.query(
         "INSERT INTO durable.event (task_id, index, label, value)"
         " SELECT id, index, 'step', '1' FROM unnest(%s::bigint[]) AS id, generate_series(0, 99) AS index", active,

@@ -1,8 +1,8 @@
 """`python -m benchmarks.plans [--finished N]`: how PostgreSQL carries out every hot statement beside N finished tasks.
 
-Prints EXPLAIN (ANALYZE, BUFFERS) of each, as auto_explain saw it: the statement as the worker prepares it, once with the
-plan for the values at hand and once with the generic one that PostgreSQL may choose after five executions. Exit status 1
-when one scans a large table from end to end, or reads more buffers than its limit.
+Prints EXPLAIN (ANALYZE, BUFFERS) of each, as auto_explain saw it: the statement as the worker prepares it, once with
+the plan for the values at hand and once with the generic one that PostgreSQL may choose after five executions. Exit
+status 1 when one scans a large table from end to end, or reads more buffers than its limit.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ def explain(connection: psycopg.Connection[TupleRow], hot: Hot, mode: str) -> Pl
     told: list[str] = []
     handler = lambda notice: told.append(notice.message_primary or "")  # noqa: E731
     with connection.transaction(force_rollback=True):
-        connection.execute(f"SET LOCAL plan_cache_mode = {mode}")  # type: ignore[arg-type]
+        connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
         connection.add_notice_handler(handler)
         connection.execute(hot.statement, hot.parameters, prepare=True)
+        connection.execute("SHOW plan_cache_mode")  # a SELECT ends, and is explained, when the next statement comes
         connection.remove_notice_handler(handler)
     _, _, found = next(text for text in told if "plan:" in text).partition("plan:")
     return _plan(json.loads(found), next(text for text in told if "plan:" in text))
@@ -69,11 +70,16 @@ def _plan(found: Mapping[str, Any], said: str) -> Plan:
     top = found["Plan"]
     return Plan(
         milliseconds=duration,
-        buffers=sum(int(top.get(f"Shared {kind} Blocks", 0)) for kind in ("Hit", "Read")),
-        read=int(top.get("Shared Read Blocks", 0)),
+        buffers=_blocks(top, "Hit") + _blocks(top, "Read"),
+        read=_blocks(top, "Read"),
         scanned=[node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan" and _is_large(node)],
         text="\n".join(_described(found["Plan"])),
     )
+
+
+def _blocks(plan: Mapping[str, Any], kind: str) -> int:
+    """With those of the nodes below: a WITH that writes may run after the node above it, which does not count it."""
+    return max(int(plan.get(f"Shared {kind} Blocks", 0)), sum(_blocks(child, kind) for child in plan.get("Plans", ())))
 
 
 def _is_large(node: Mapping[str, Any]) -> bool:
@@ -89,10 +95,10 @@ def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _described(plan: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
     named = [plan[key] for key in ("Index Name", "Relation Name", "CTE Name", "Subplan Name") if key in plan]
     on = f" on {' of '.join(dict.fromkeys(named))}" if named else ""
-    buffers = sum(int(plan.get(f"Shared {kind} Blocks", 0)) for kind in ("Hit", "Read"))
+    buffers = _blocks(plan, "Hit") + _blocks(plan, "Read")
     yield (
         f"{'  ' * depth}{plan['Node Type']}{on}: {plan['Actual Rows']:g} rows x {plan['Actual Loops']}, "
-        f"expected {plan['Plan Rows']}, {buffers} buffers, of them {plan.get('Shared Read Blocks', 0)} read"
+        f"expected {plan['Plan Rows']}, {buffers} buffers, of them {_blocks(plan, 'Read')} read"
     )
     for child in plan.get("Plans", ()):
         yield from _described(child, depth + 1)

@@ -40,7 +40,7 @@ class Peer:
 
     @contextmanager
     def working(self, stage: Stage, database: Database, count: int, processes: int = 2) -> Iterator[PeerWorkers]:
-        output = stage.folder / f"{self.program}.out"
+        output = stage.folder / f"{self.name}.out"
         output.write_bytes(b"")
         workers: list[subprocess.Popen[bytes]] = []
         try:
