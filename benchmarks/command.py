@@ -69,6 +69,7 @@ def _forget_settings() -> None:
         if name.startswith(("DURABLE_", "PG")) or name == "DATABASE_URL":
             del os.environ[name]
     os.environ["DURABLE_CONFIG"] = os.devnull
+    os.environ["DURABLE_METRICS_ADDR"] = "off"  # another service of this host may have the usual port
 
 
 def _run(stage: Stage, benchmarks: Benchmarks, about: dict[str, str]) -> Report:
