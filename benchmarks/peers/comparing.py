@@ -22,15 +22,15 @@ T = TypeVar("T")
 
 def no_op(stage: Stage) -> Iterator[Figure]:
     """Workflows or jobs that do nothing, drained by two processes."""
-    rates = _interleaved(stage, CONTESTANTS, lambda contestant: contests.drain(stage, contestant, "noop"))
-    yield from _with_ratios("no-op", "tasks/s", rates)
+    drains = _interleaved(stage, CONTESTANTS, lambda contestant: contests.drain(stage, contestant, "noop"))
+    yield from _compared("no-op", "tasks/s", drains, 1)
 
 
 def steps(stage: Stage) -> Iterator[Figure]:
     """Workflows of ten recorded steps, drained by two processes: those that can record steps."""
     durable = [one for one in CONTESTANTS if "steps" in one.drains]
-    rates = _interleaved(stage, durable, lambda contestant: contests.drain(stage, contestant, "steps") * _STEPS)
-    yield from _with_ratios("recorded steps", "steps/s", rates)
+    drains = _interleaved(stage, durable, lambda contestant: contests.drain(stage, contestant, "steps"))
+    yield from _compared("recorded steps", "steps/s", drains, _STEPS)
 
 
 def launch(stage: Stage) -> Iterator[Figure]:
@@ -73,6 +73,14 @@ def _interleaved(
                     traceback.print_exc()
                     del found[contestant.name]
     return found
+
+
+def _compared(what: str, unit: str, drains: dict[str, list[contests.Drain]], steps: int) -> Iterator[Figure]:
+    """Rates and ratios, and the CPU time of all processes for one, which does not count what others have taken."""
+    rates = {name: [drain.rate * steps for drain in rounds] for name, rounds in drains.items()}
+    yield from _with_ratios(what, unit, rates)
+    for name, rounds in drains.items():
+        yield figure(f"… CPU of all processes for one, {name}", "µs", [drain.cpu / steps for drain in rounds])
 
 
 def _with_ratios(what: str, unit: str, rates: dict[str, list[float]]) -> Iterator[Figure]:

@@ -37,6 +37,8 @@ class Contestant(Protocol):
 class Working(Protocol):
     """The worker processes."""
 
+    def pids(self) -> list[int]: ...
+
     def delays(self, samples: int, pause: float) -> list[float]:
         """Launch one after the other, `pause` seconds apart: the seconds from each launch to its start."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from benchmarks.peers.contestant import Contestant
+from benchmarks.processes import cpu_seconds
 from benchmarks.stage import Stage
 from tests.engine.database import Database
 
@@ -18,8 +20,16 @@ _PAUSE = 0.11  # seconds between two launches: no multiple of anybody's poll
 _RECOVERY_TIMEOUT = 150.0
 
 
-def drain(stage: Stage, contestant: Contestant, workflow: str) -> float:
-    """Workflows per second of two processes.
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Workflows per second of two processes; the CPU time of them and of PostgreSQL for each, in µs."""
+
+    rate: float
+    cpu: float
+
+
+def drain(stage: Stage, contestant: Contestant, workflow: str) -> Drain:
+    """Work off what is there.
 
     All of them are there before the first worker starts. What counts is the time in which the middle four fifths end:
     neither the start of processes nor the last stragglers.
@@ -28,10 +38,13 @@ def drain(stage: Stage, contestant: Contestant, workflow: str) -> float:
     with _prepared(stage, contestant) as database:
         contestant.fill(database, workflow, count)
         database.query("ANALYZE")
-        with contestant.working(stage, database, count):
+        with contestant.working(stage, database, count) as workers:
             first_left, first = _when(contestant, database, count * 0.9)
+            used = cpu_seconds([*workers.pids(), *stage.database_pids()])
             last_left, last = _when(contestant, database, count * 0.1)
-    return (first_left - last_left) / (last - first)
+            used = cpu_seconds([*workers.pids(), *stage.database_pids()]) - used
+    ended = first_left - last_left
+    return Drain(ended / (last - first), used / ended * 1e6)
 
 
 def launches(stage: Stage, contestant: Contestant) -> float:

@@ -54,6 +54,9 @@ class DurableWorkers:
         self._database = database
         self._service = service
 
+    def pids(self) -> list[int]:
+        return self._service.pids()
+
     def delays(self, samples: int, pause: float) -> list[float]:
         """From just before the launch to the moment at which the server gets the first event: later than the start."""
         sent = {}

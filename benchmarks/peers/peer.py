@@ -89,6 +89,9 @@ class PeerWorkers:
         self._workers = workers
         self._output = output
 
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._workers]
+
     def delays(self, samples: int, pause: float) -> list[float]:
         seen = len(self._told("latency"))
         self._peer.probe(self._database, samples, pause)
