@@ -31,3 +31,7 @@ def is_exhausted(message: str) -> bool:
 
 class GuestLimit(GuestTrap):
     """The guest went over a limit: memory, stack, CPU time, journal length, log size."""
+
+
+class NoRoom(Exception):
+    """The pool of this process has nothing left for the guest. Not its fault: it has to begin again later."""
