@@ -30,11 +30,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Hot:
-    """A statement, and the number of buffers that it may touch: some for each row that it writes or reads."""
+    """A statement, and the number of buffers that it may touch: some for each row that it writes or reads.
+
+    `scans` is a table that it reads from end to end on purpose.
+    """
 
     statement: str
     parameters: Mapping[str, Any]
     buffers: int
+    scans: str | None = None
 
 
 def set_the_stage(database: Database) -> Moment:
@@ -57,9 +61,27 @@ def set_the_stage(database: Database) -> Moment:
         "INSERT INTO durable.event (task_id, index, label, value)"
         " SELECT id, index, 'step', '1' FROM unnest(%s::bigint[]) AS id, generate_series(0, 99) AS index", active,
     )  # fmt: skip
+    _add_old_programs(database)
     database.query("VACUUM ANALYZE durable.task, durable.event, durable.notification, durable.worker, durable.wasm")
-    finished = int(database.value("SELECT min(id) FROM durable.task"))
+    finished = int(
+        database.value("SELECT id FROM durable.task WHERE completed_at IS NOT NULL ORDER BY completed_at LIMIT 1")
+    )
     return Moment(program, worker, active, suspended, finished)
+
+
+def _add_old_programs(database: Database) -> None:
+    """Not used for a year: one has no task any more, the other has a task, the last of the table."""
+    unused, used = (
+        int(
+            database.value(
+                "INSERT INTO durable.wasm (hash, wasm, last_used) VALUES (%s, '', durable.now() - interval '1 year')"
+                " RETURNING id", name,
+            )
+        )
+        for name in (b"unused", b"used")
+    )  # fmt: skip
+    assert unused < used
+    _tasks(database, used, "complete", 1)
 
 
 def _tasks(database: Database, program: int, state: str, count: int, worker: int | None = None) -> list[int]:
@@ -112,7 +134,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "append, 100 x 10 events": _events_only,
     "wake_notified, 100 tasks": _plain("journal", "wake_notified", 8 * _BATCH, task=_active),
     "wake_waiting, 100 tasks": _plain("journal", "wake_waiting", 8 * _BATCH, tasks=_active),
-    "wake_all_waiting": _plain("journal", "wake_all_waiting", 8 * _BATCH),
+    "wake_all_waiting": lambda moment: Hot(load("journal")["wake_all_waiting"], {}, 5_000, scans="notification"),
     "events, 100 journals": _plain(
         "journal", "events", 40 * _BATCH, tasks=_active, firsts=[0] * _BATCH, limit=1000
     ),
@@ -133,7 +155,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     ),
     "delete_ended_tasks, none due": _plain("sweep", "delete_ended_tasks", 10, age=30 * 86400, limit=100),
     "delete_ended_tasks of 100": _plain("sweep", "delete_ended_tasks", 40 * _BATCH, age=86400, limit=_BATCH),
-    "delete_unused_programs": _plain("sweep", "delete_unused_programs", 20, ttl=86400),
+    "delete_unused_programs": _plain("sweep", "delete_unused_programs", 100, ttl=86400),
     "launch": _plain("task", "launch", 60, program_id=lambda m: m.program, name="task", data="null"),
     "launch_many of 1,000": _plain(
         "task", "launch_many", 60_000, program_id=lambda m: m.program, names=["task"] * 1000, data=["null"] * 1000

@@ -43,11 +43,12 @@ class Plan:
     scanned: Sequence[str]
     text: str
 
-    def problems(self, limit: int) -> Iterator[str]:
-        if self.scanned:
-            yield f"sequential scan of {', '.join(self.scanned)}"
-        if self.buffers > limit:
-            yield f"{self.buffers} buffers, more than {limit}"
+    def problems(self, hot: Hot) -> Iterator[str]:
+        for table in self.scanned:
+            if table != hot.scans:
+                yield f"sequential scan of {table}"
+        if self.buffers > hot.buffers:
+            yield f"{self.buffers} buffers, more than {hot.buffers}"
 
 
 def explain(connection: psycopg.Connection[TupleRow], hot: Hot, mode: str) -> Plan:
@@ -132,7 +133,7 @@ def _report(connection: psycopg.Connection[TupleRow], name: str, hot: Hot, short
         print(f"{name:28} {kind:8} {plan.milliseconds:9.2f} ms {plan.buffers:7} buffers, {plan.read} read")
         if not short:
             print(plan.text, end="\n\n")
-        yield from (f"{name} ({kind}): {problem}" for problem in plan.problems(hot.buffers))
+        yield from (f"{name} ({kind}): {problem}" for problem in plan.problems(hot))
 
 
 if __name__ == "__main__":
