@@ -11,7 +11,7 @@ from importlib.metadata import version
 import wasmtime
 
 from durable.wasm import ffi
-from durable.wasm.pool import use_pool
+from durable.wasm.pool import has_room, use_pool
 
 _log = logging.getLogger("durable.wasm.engine")
 
@@ -25,17 +25,13 @@ def new_engine(guests: int | None = None) -> wasmtime.Engine:
     With a number of guests their memory comes from a pool that has room for so many at once; where the host does not
     allow that, and without a number, each guest maps its own. The machine code is the same.
     """
-    if guests is not None:
-        try:
-            return wasmtime.Engine(_config(guests))
-        except wasmtime.WasmtimeError as error:
-            _log.warning(
-                "guests map their memory one by one, since there is no room for a pool of %d: %s", guests, error
-            )
-    return wasmtime.Engine(_config())
+    if guests is not None and not has_room(guests):
+        _log.info("each guest maps its own memory: there is no address space for a pool of %d", guests)
+        guests = None
+    return wasmtime.Engine(_config(guests))
 
 
-def _config(guests: int | None = None) -> wasmtime.Config:
+def _config(guests: int | None) -> wasmtime.Config:
     config = wasmtime.Config()
     config.epoch_interruption = True
     # A first run and a replay on another host must compute the same bits.

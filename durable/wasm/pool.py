@@ -5,13 +5,21 @@ What is left of one guest is given back to the kernel, and so zeroed, before the
 
 from __future__ import annotations
 
+import mmap
+import sys
+
 import wasmtime
 
 from durable.wasm import ffi
 
+_MIB = 1 << 20
 _GIB = 1 << 30
 #: On the average: a component compiled from Rust or C has two.
 _TABLES_PER_GUEST = 8
+_NORESERVE = 0x40 if sys.platform == "darwin" else 0x4000  # Python has no name for it before 3.13
+_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
+_PROT_NONE = 0
+_STACK = 2 * _MIB  # of a fiber, as wasmtime has it
 # What one component may have. The limits of a fiber are as low or lower: a guest must not find out by `table.grow` or
 # `memory.grow` whether its host has a pool, or its replay on another host could differ.
 _PER_COMPONENT = {
@@ -27,11 +35,26 @@ _PER_COMPONENT = {
 }
 
 
+def has_room(guests: int) -> bool:
+    """Whether this process can have so much address space. To ask wasmtime would be fatal: without it, it aborts."""
+    tables = guests * _TABLES_PER_GUEST * _PER_COMPONENT["table_elements"] * 8
+    try:
+        with (
+            # 4 GiB for a memory, and guards, that nothing may be read from or written to
+            mmap.mmap(-1, guests * (4 * _GIB + 64 * _MIB), flags=_FLAGS, prot=_PROT_NONE),
+            # where memory must not be promised to more than there is of it, the kernel refuses these
+            mmap.mmap(-1, tables + guests * _STACK, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE),
+        ):
+            return True
+    except OSError:
+        return False
+
+
 def use_pool(config: wasmtime.Config, guests: int) -> None:
     """Let the engine that is made from `config` have room for so many guests at once.
 
-    Making the engine fails where the address space does not allow it: about 4 GiB per guest, of which only what is used
-    takes memory. A guest for which there is no room cannot be instantiated.
+    That takes about 4 GiB of address space for each, and memory only for what is used. A guest for which there is no
+    room cannot be instantiated.
     """
     totals = {
         "total_component_instances": guests,
