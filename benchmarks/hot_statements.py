@@ -134,7 +134,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "append, 100 x 10 events": _events_only,
     "wake_notified, 100 tasks": _plain("journal", "wake_notified", 8 * _BATCH, task=_active),
     "wake_waiting, 100 tasks": _plain("journal", "wake_waiting", 8 * _BATCH, tasks=_active),
-    "wake_all_waiting": lambda moment: Hot(load("journal")["wake_all_waiting"], {}, 5_000, scans="notification"),
+    "wake_all_waiting": lambda moment: Hot(load("journal")["wake_all_waiting"], {}, 15_000, scans="notification"),
     "events, 100 journals": _plain(
         "journal", "events", 40 * _BATCH, tasks=_active, firsts=[0] * _BATCH, limit=1000
     ),
@@ -163,7 +163,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "notify": _plain("notification", "send", 60, task_id=lambda m: m.suspended[0], event="n", data="null"),
     "state": _plain("task", "state", 6, task_id=lambda m: m.finished),
     "get": _plain("task", "get", 10, task_id=lambda m: m.finished),
-    "list": _plain("task", "list", 200, state=None, name_pattern=None, limit=100),
+    "list": _plain("task", "list", 500, state=None, name_pattern=None, limit=100),
     "event page": _plain("event", "page", 20, task_id=lambda m: m.finished, after=-1, limit=1000),
     "log page": _plain("log", "page", 20, task_id=lambda m: m.finished, after=-1, before=2147483646, limit=1000),
 }  # fmt: skip
