@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plans guests clean
+.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plots plans guests clean
 
 help:
 	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
@@ -52,6 +52,9 @@ bench-growth: $(STAMP)
 
 bench-peers: $(STAMP)
 	$(BIN)/python -m benchmarks.peers
+
+plots: $(STAMP)
+	$$($(BIN)/python -m benchmarks.environments plots)/python benchmarks/plots.py
 
 plans: $(STAMP)
 	$(BIN)/python -m benchmarks.plans

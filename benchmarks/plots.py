@@ -1,4 +1,4 @@
-"""`make plots`: the pictures of docs/performance.md, from the JSON beside them. Needs matplotlib and nothing of durable."""
+"""`make plots`: the pictures of docs/performance.md, from the figures beside them. Needs matplotlib, and no durable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 _FOLDER = Path(__file__).parent.parent / "docs" / "performance"
 _OURS, _OTHERS, _BOUND = "#1f6f54", "#9aa5b1", "#d9822b"
@@ -19,12 +19,8 @@ _ENGINES = ("durable", "pgqueuer", "pgqueuer, batch 100", "procrastinate", "DBOS
 
 def main() -> None:
     """Draw what there are figures for."""
-    matplotlib.rcParams |= {
-        "svg.hashsalt": "durable",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
+    plain = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    matplotlib.rcParams |= {"svg.hashsalt": "durable", **plain}
     peers, own, growth = (_figures(name) for name in ("peers", "bench", "growth"))
     _peers(peers)
     _replay(own)
@@ -41,9 +37,7 @@ def _peers(figures: Mapping[str, Sequence[float]]) -> None:
     figure, axes = pyplot.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
     _bars(axes[0], figures, "no-op, ", "tasks/s", "no-op tasks, two processes")
     _bars(axes[1], figures, "recorded steps, ", "steps/s", "recorded steps, two processes")
-    _bars(
-        axes[2], figures, "launch → start, ", "ms, p50; the line reaches p99", "launch → start, idle", ", p50", ", p99"
-    )
+    _bars(axes[2], figures, "launch → start, ", "ms, p50 to p99", "launch → start on idle workers", ", p50", ", p99")
     _save(figure, "peers")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from benchmarks.command import command
+from benchmarks.environments import versions
 from benchmarks.peers.comparing import latency, launch, no_op, recovery, steps
-from benchmarks.peers.environments import versions
 
 _PACKAGES = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate", "dbos": "dbos", "absurd-sdk": "absurd"}
 

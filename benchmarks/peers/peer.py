@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
-from benchmarks.peers.environments import PROGRAMS, environment
+from benchmarks.environments import environment
 from benchmarks.stage import Stage
 from tests.engine.database import Database, wait_until
 
+_PROGRAMS = Path(__file__).parent / "programs"
 _FILL_TIMEOUT = 300.0
 _PROBE_TIMEOUT = 60.0
 
@@ -60,12 +61,12 @@ class Peer:
         self, database: Database, command: Sequence[str], output: int, count: int, processes: int
     ) -> subprocess.Popen[bytes]:
         variables = self._environment(database) | {"PEER_SHARE": str(-(-count // processes))}
-        return subprocess.Popen(command, env=variables, cwd=PROGRAMS, stdout=output, stderr=output)
+        return subprocess.Popen(command, env=variables, cwd=_PROGRAMS, stdout=output, stderr=output)
 
     def _run(self, database: Database, *arguments: str, pause: float = 0.0) -> str:
         variables = self._environment(database) | {"PEER_PAUSE": str(pause), "PEER_SHARE": "1"}
         ended = subprocess.run(
-            self._command("python", f"with_{self.program}.py", *arguments), env=variables, cwd=PROGRAMS,
+            self._command("python", f"with_{self.program}.py", *arguments), env=variables, cwd=_PROGRAMS,
             capture_output=True, text=True, timeout=_FILL_TIMEOUT,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
@@ -75,7 +76,7 @@ class Peer:
         return [str(environment(self.program) / command), *arguments]
 
     def _environment(self, database: Database) -> dict[str, str]:
-        return {**os.environ, "PEER_URL": database.url, "PYTHONPATH": str(PROGRAMS)}
+        return {**os.environ, "PEER_URL": database.url, "PYTHONPATH": str(_PROGRAMS)}
 
 
 class PeerWorkers:

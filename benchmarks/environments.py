@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made once and kept."""
+"""Virtual environments for what durable itself does not need, made once and kept."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_HERE = Path(__file__).parent
-PROGRAMS = _HERE / "programs"
-_REQUIREMENTS = _HERE / "requirements"
-_ENVIRONMENTS = _HERE.parent.parent / "build" / "peers"
+_REQUIREMENTS = Path(__file__).parent / "requirements"
+_ENVIRONMENTS = Path(__file__).parent.parent / "build" / "environments"
 
 
 def environment(name: str) -> Path:
@@ -41,3 +39,7 @@ def _install(name: str, folder: Path) -> None:
          "--requirement", _REQUIREMENTS / f"{name}.txt"],
         check=True,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(environment(sys.argv[1]))
