@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 from benchmarks.finished import add_finished_tasks
 from benchmarks.hot_statements import HOT_STATEMENTS, Hot, set_the_stage
 from benchmarks.stage import new_stage
+from tests.engine.database import Database
 
 _LARGE = {"task", "event", "log", "notification"}
 _SETTINGS = """
@@ -111,18 +112,20 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="a line for each statement")
     wanted = parser.parse_args()
     with new_stage(1, 1.0) as stage, stage.database() as database:
-        add_finished_tasks(database, wanted.finished)
-        named = set_the_stage(database)
-        with psycopg.connect(database.url, autocommit=True) as connection:
-            connection.execute(_SETTINGS)
-            found = [
-                problem
-                for name, make in HOT_STATEMENTS.items()
-                for problem in _report(connection, name, make(named), wanted.short)
-            ]
+        found = list(problems(database, wanted.finished, wanted.short))
     for problem in found:
         print(f"PROBLEM {problem}")
     return 1 if found else 0
+
+
+def problems(database: Database, finished: int, short: bool) -> Iterator[str]:
+    """Prints the plans beside so many finished tasks; yields what is bad about them."""
+    add_finished_tasks(database, finished)
+    moment = set_the_stage(database)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(_SETTINGS)
+        for name, make in HOT_STATEMENTS.items():
+            yield from _report(connection, name, make(moment), short)
 
 
 def _report(connection: psycopg.Connection[TupleRow], name: str, hot: Hot, short: bool) -> Iterator[str]:
