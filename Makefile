@@ -14,7 +14,7 @@ help:
 	@echo "make chaos   long runs with random faults"
 	@echo "make soak    an even load for HOURS (4 by default): nothing may grow that should not"
 	@echo "make bench   figures of this machine (about ten minutes)"
-	@echo "make bench-growth bench-peers plans   long ones: beside millions of tasks, beside other engines; plans of SQL"
+	@echo "make bench-growth bench-peers plans plots   long ones: beside millions of tasks, beside other engines; plans of SQL; pictures"
 	@echo "make guests  build the example and test workflows again (needs Rust)"
 
 $(STAMP): pyproject.toml constraints.txt
