@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from collections.abc import MutableSequence
@@ -21,16 +20,11 @@ from durable.wasm.engine import EpochTicker
 from durable.wasm.fiber import Fiber, GuestLimits
 from durable.wasm.linker import Linker
 from durable.wasm.program import Program
-<<<<<<< HEAD
 from durable.wasm.traps import GuestTrap, HostExhausted
-=======
-from durable.wasm.traps import GuestTrap, NoRoom
->>>>>>> 7169ed7 (wip: pool)
 from durable.wasm.values import Ok
 
 _log = logging.getLogger("durable.runner")
 _MAX_REASON_BYTES = 16_384
-_NO_ROOM_PAUSE = 0.5  # seconds
 
 
 class Runner:
@@ -48,24 +42,13 @@ class Runner:
         self._busy_cells = nobody_looks() if busy_cells is None else busy_cells
 
     async def run(self, run: Run, program: Program) -> Outcome:
-<<<<<<< HEAD
         """Run the guest.
 
         Raises Fenced, JournalUnavailable and HostExhausted: then nothing is to be written for this run.
         """
-=======
-        """Run the guest. Raises Fenced, JournalUnavailable and NoRoom: then nothing is to be written for this run."""
-        busy = Busy(self._busy_cells, run.task.id, run.task.lease)
-        fiber = Fiber(self._linker, self._ticker, run, self._limits, busy)
-        run.on_progress = fiber.restart_cpu_clock
->>>>>>> 7169ed7 (wip: pool)
         try:
             outcome = _returned(await self.play(run, program))
         except (Fenced, JournalUnavailable, HostExhausted):
-            raise
-        except NoRoom:
-            # Whoever claims it next may be this worker again, which by then should have less to do.
-            await asyncio.sleep(_NO_ROOM_PAUSE)
             raise
         except Exception as ended:
             outcome = _ended(run, ended)

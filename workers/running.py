@@ -21,11 +21,7 @@ from durable.model import ClaimedTask, TaskState
 from durable.runner import Runner, crashed, failed
 from durable.timing import DatabaseClock
 from durable.wasm.program import Program
-<<<<<<< HEAD
 from durable.wasm.traps import HostExhausted
-=======
-from durable.wasm.traps import NoRoom
->>>>>>> 7169ed7 (wip: pool)
 from workers.programs import Programs
 from workers.stack_dump import TaskInMemory
 
@@ -142,7 +138,7 @@ class RunningTasks:
             await self._run_to_end(run)
         except Fenced:
             self._tell_lost(run)
-        except (JournalUnavailable, MissingPlugin, NoRoom) as error:
+        except (JournalUnavailable, MissingPlugin) as error:
             _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
             self._put_back(run)
         except HostExhausted as error:

@@ -19,23 +19,15 @@ from durable.wasm.busy import Busy, nobody_looks
 from durable.wasm.codec import Lower
 from durable.wasm.engine import EpochTicker
 from durable.wasm.resources import Resources
-<<<<<<< HEAD
 from durable.wasm.traps import GuestLimit, GuestTrap, HostExhausted, is_exhausted
-=======
-from durable.wasm.traps import GuestLimit, GuestTrap, NoRoom
->>>>>>> 7169ed7 (wip: pool)
 
 if TYPE_CHECKING:
     from durable.wasm.linker import Linker
     from durable.wasm.program import Program
 
 _UNSET_DEADLINE = 1
-<<<<<<< HEAD
 #: The last one: one call hands over more than 128 MiB as wasmtime keeps it, 48 bytes for each element of a list.
 _LIMITS = ("call stack exhausted", "exceeds memory limits", "count too high", "fuel allocated for hostcalls")
-=======
-_NO_ROOM = "maximum concurrent limit of"  # wasmtime gives errors no code, only text
->>>>>>> 7169ed7 (wip: pool)
 _cpu_time = time.thread_time
 
 
@@ -93,11 +85,7 @@ class Fiber:
         """Instantiate the program and call its `run`; the result is `Ok()` or `Err()`.
 
         Raises whatever a host function raised, GuestTrap when the guest trapped, GuestLimit when it went over a
-<<<<<<< HEAD
         limit, HostExhausted when the system refused what it needs. Cancelling the coroutine drops the guest.
-=======
-        limit, NoRoom when there are too many guests for it. Cancelling the coroutine drops the guest.
->>>>>>> 7169ed7 (wip: pool)
         """
         store = ffi.store_new(self._linker.engine_pointer, None, None)
         limits = self._limits
@@ -199,13 +187,8 @@ class Fiber:
         if failure is not None:
             # Without its traceback: the frames of the callback belong to a stack that is gone.
             raise failure.with_traceback(None)
-<<<<<<< HEAD
         if is_exhausted(message):
             raise HostExhausted(_cause_first(message))
-=======
-        if message.startswith(_NO_ROOM):
-            raise NoRoom(message)
->>>>>>> 7169ed7 (wip: pool)
         kind = GuestLimit if _is_limit(message) else GuestTrap
         raise kind(_cause_first(message))
 

@@ -13,7 +13,7 @@ import wasmtime
 from wasmtime import component as wc
 
 from durable.wasm.engine import EpochTicker, new_engine
-from durable.wasm.traps import NoRoom
+from durable.wasm.traps import HostExhausted
 from durable.wasm.values import Ok
 from tests.wasm.calls import CALLS, FUNCTIONS, Guest
 from tests.wasm.guests import guest_of
@@ -52,7 +52,7 @@ def test_a_guest_for_which_there_is_no_room_is_told_apart_and_can_come_again(two
         runs = [asyncio.create_task(two_guests.run(program, guest)) for guest in inside]
         while not all(guest.waiting for guest in inside):  # noqa: ASYNC110
             await asyncio.sleep(0)
-        with pytest.raises(NoRoom, match="limit of 2"):
+        with pytest.raises(HostExhausted, match="limit of 2"):
             await two_guests.run(program, Guest())
         go_on.set()
         assert await asyncio.gather(*runs) == [Ok(), Ok()]
