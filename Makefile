@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types chaos soak bench guests clean
+.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plots plans guests clean
 
 help:
 	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
@@ -13,7 +13,8 @@ help:
 	@echo "make lint types   ruff and mypy"
 	@echo "make chaos   long runs with random faults"
 	@echo "make soak    an even load for HOURS (4 by default): nothing may grow that should not"
-	@echo "make bench   figures of this machine"
+	@echo "make bench   figures of this machine (about ten minutes)"
+	@echo "make bench-growth bench-peers plans plots   long ones: beside millions of tasks, beside other engines; plans of SQL; pictures"
 	@echo "make guests  build the example and test workflows again (needs Rust)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,6 +46,18 @@ soak: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+bench-growth: $(STAMP)
+	$(BIN)/python -m benchmarks growth
+
+bench-peers: $(STAMP)
+	$(BIN)/python -m benchmarks.peers
+
+plots: $(STAMP)
+	$$($(BIN)/python -m benchmarks.environments plots)/python benchmarks/plots.py
+
+plans: $(STAMP)
+	$(BIN)/python -m benchmarks.plans
 
 guests:
 	guest-rust/build

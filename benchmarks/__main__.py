@@ -1,88 +1,11 @@
-"""`python -m benchmarks [NAME…] [--json FILE]`: run benchmarks and print what they found."""
+"""`python -m benchmarks [NAME…] [--json FILE]`: figures of durable."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-import time
-import traceback
-from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.figures import Figure
-from benchmarks.machine import conditions
-from benchmarks.report import Report
-from benchmarks.stage import Stage, new_stage
-
-
-def main() -> int:
-    """Exit status 0 when every benchmark brought its figures, else 1."""
-    wanted = _arguments()
-    _forget_settings()
-    started = time.monotonic()
-    with new_stage(wanted.rounds, wanted.scale) as stage:
-        with stage.database() as database:
-            about = conditions(stage.folder, database)
-        report = _run(stage, wanted.names or list(BENCHMARKS), about)
-    print(report.table())
-    print(f"\n{time.monotonic() - started:.0f} s in all")
-    if wanted.json:
-        report.write_json(wanted.json)
-    return 1 if report.failures else 0
-
-
-def _arguments() -> argparse.Namespace:
-    described = "\n".join(f"  {name:<15} {_summary(name)}" for name in BENCHMARKS)
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=f"Measure durable on this machine. Without a NAME: all of\n{described}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="which to run")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
-    parser.add_argument("--rounds", metavar="N", type=int, default=3, help="how often each is measured (3)")
-    parser.add_argument("--scale", metavar="X", type=float, default=1.0, help="amount of work; 0.1 to try a change (1)")
-    arguments = parser.parse_args()
-    if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark is called {unknown[0]!r}")
-    return arguments
-
-
-def _summary(name: str) -> str:
-    return (BENCHMARKS[name].__doc__ or "").partition("\n")[0]
-
-
-def _forget_settings() -> None:
-    """What is measured are the defaults: neither variables of this user nor a file of this host may change them."""
-    for name in os.environ:
-        if name.startswith(("DURABLE_", "PG")) or name == "DATABASE_URL":
-            del os.environ[name]
-    os.environ["DURABLE_CONFIG"] = os.devnull
-
-
-def _run(stage: Stage, names: Sequence[str], about: dict[str, str]) -> Report:
-    figures: dict[str, list[Figure]] = {}
-    failures: dict[str, str] = {}
-    for name in names:
-        print(f"{name} … ", end="", file=sys.stderr, flush=True)
-        started = time.monotonic()
-        try:
-            figures[name] = list(BENCHMARKS[name](stage))
-        except Exception as error:
-            # One that fails must not hide what the others find.
-            traceback.print_exc()
-            failures[name] = _last_line(error)
-        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-    return Report(about, figures, failures)
-
-
-def _last_line(error: Exception) -> str:
-    """Of an error that quotes the log of the service, this is the end of the log."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1]
-
+from benchmarks.catalogue import BENCHMARKS, LONG
+from benchmarks.command import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("benchmarks", BENCHMARKS, LONG))

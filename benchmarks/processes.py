@@ -17,8 +17,15 @@ def children(pid: int) -> list[int]:
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """CPU time used so far by these processes. schedstat counts nanoseconds, where stat counts ticks of 10 ms."""
-    threads = (thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir())
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    return sum(_nanoseconds(pid) for pid in pids) / 1e9
+
+
+def _nanoseconds(pid: int) -> int:
+    """Of all threads. None for a process that has just ended, such as one that vacuums."""
+    try:
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def resident_bytes(pid: int) -> int:

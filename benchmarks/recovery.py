@@ -35,14 +35,15 @@ def recovery(stage: Stage) -> Iterator[Figure]:
         times = []
         for _ in range(max(stage.rounds, _KILLS)):
             task = client.launch("busy", program, {"count": 100, "seconds": 0.02})
-            times.append(_kill_and_wait(database, service, task))
+            times.append(next_event_after_kill(database, service, task))
             client.wait(task, timeout=60, raise_on_failure=True)
             database.assert_dense(task)
             service.wait_for_workers(2)
     yield figure("kill -9 → next event on the other worker", "ms", times)
 
 
-def _kill_and_wait(database: Database, service: Service, task: int) -> float:
+def next_event_after_kill(database: Database, service: Service, task: int) -> float:
+    """Milliseconds from kill -9 of the worker that runs the task to its next event, recorded by another."""
     wait_until(lambda: _count(database, task) >= _EVENTS_BEFORE, f"{_EVENTS_BEFORE} events of task {task}")
     worker = service.worker_of(task)
     assert worker is not None

@@ -11,14 +11,19 @@ from benchmarks.processes import MIB, cpu_seconds, proportional_bytes, resident_
 from benchmarks.stage import Stage
 from tests.engine.database import Database, workflow
 
-_SUSPENDED = 100_000
+_SUSPENDED = (100_000, 1_000_000)
 _SECONDS = 10.0
 _WARM_UP = 3.0  # until then sessions have told the statistics what they did before
 
 
 def suspended(stage: Stage) -> Iterator[Figure]:
-    """Memory, CPU and transactions of one worker beside 100,000 suspended tasks: half of them sleep, half wait."""
-    count = stage.size(_SUSPENDED)
+    """Memory, CPU and transactions of one worker beside 100,000 and 1,000,000 suspended tasks."""
+    for count in _SUSPENDED:
+        yield from _beside(stage, stage.size(count))
+
+
+def _beside(stage: Stage, count: int) -> Iterator[Figure]:
+    """Half of them sleep, half wait."""
     with stage.database() as database:
         _suspend(database, count)
         with stage.service(database, workers=1) as service:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from benchmarks.bare import bare
 from benchmarks.figures import Figure, figure
 from benchmarks.processes import cpu_seconds
 from benchmarks.stage import Stage
@@ -18,19 +20,37 @@ _EVENTS = 10
 
 def no_op(stage: Stage) -> Iterator[Figure]:
     """Workflows that do nothing: the cost of a task itself."""
-    drains = _drains(stage, "noop", stage.size(6000), workers=2)
+    count = stage.size(6000)
+    with _working(stage, "noop", workers=2) as working:
+        working.warm_up(count)
+        drains = [working.drain(count) for _ in range(stage.rounds)]
     yield figure("no-op tasks, 2 workers", "tasks/s", [drain.rate for drain in drains])
     yield from _cpu("no-op task", drains)
 
 
 def ten_events(stage: Stage) -> Iterator[Figure]:
-    """Workflows that record ten transactions, the cost of a journal on top."""
-    for workers, count in ((2, 4000), (1, 3000)):
-        drains = _drains(stage, "ten-events", stage.size(count), workers)
-        who = f"{workers} worker{'s'[: workers - 1]}"
+    """Workflows that record ten transactions, the cost of a journal on top; and what bare group commit reaches."""
+    count = stage.size(3000)
+    with (
+        _working(stage, "ten-events", workers=2) as two,
+        _working(stage, "ten-events", workers=1) as one,
+        stage.database() as database,
+        bare(database, _EVENTS) as prototype,
+    ):
+        two.warm_up(count)
+        one.warm_up(count)
+        prototype.drain(count)
+        # In turn, so that what is compared has the same weather.
+        rounds = [(two.drain(count), one.drain(count), prototype.drain(2 * count)) for _ in range(stage.rounds)]
+    twos, ones, bounds = zip(*rounds, strict=True)
+    for who, drains in (("2 workers", twos), ("1 worker", ones)):
         yield figure(f"10-event workflows, {who}", "workflows/s", [drain.rate for drain in drains])
         yield figure(f"… events, {who}", "events/s", [drain.rate * _EVENTS for drain in drains])
-    yield from _cpu("10-event workflow", drains)
+    yield figure("… 2 workers / 1 worker", "times", [a.rate / b.rate for a, b in zip(twos, ones, strict=True)])
+    yield figure("bare group commit, 2 processes", "events/s", bounds)
+    shares = [drain.rate * _EVENTS / bound for drain, bound in zip(twos, bounds, strict=True)]
+    yield figure("… events of 2 workers / bare", "times", shares)
+    yield from _cpu("10-event workflow", ones)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +67,45 @@ class Drain:
         return self.count / self.seconds
 
 
-def _drains(stage: Stage, name: str, count: int, workers: int) -> list[Drain]:
-    with (
-        stage.database() as database,
-        Client(database.url) as client,
-        stage.service(database, workers=workers) as service,
-    ):
-        program = client.program(workflow(name))
-        _drain(database, client, program, max(count // 4, 1), ([], []))
+class Working:
+    """A service that works off whatever is launched of one program."""
+
+    def __init__(self, stage: Stage, database: Database, client: Client, program: Program, workers: list[int]) -> None:
+        self.database = database
+        self._stage = stage
+        self._client = client
+        self._program = program
+        self._workers = workers
+
+    def warm_up(self, count: int) -> None:
+        self.drain(max(count // 4, 1))
         # As autovacuum does within a minute: plans made without statistics are not those that a service lives with.
-        database.query("ANALYZE")
-        processes = (service.pids(), stage.database_pids())
-        drains = [_drain(database, client, program, count, processes) for _ in range(stage.rounds)]
-        assert not database.value("SELECT count(*) FROM durable.task WHERE state <> 'complete'")
-        return drains
+        self.database.query("ANALYZE")
+
+    def drain(self, count: int) -> Drain:
+        processes = (self._workers, self._stage.database_pids())
+        before = [cpu_seconds(pids) for pids in processes]
+        self._client.launch_many(self._program, [(f"task {number}", None) for number in range(count)])
+        started = time.perf_counter()
+        wait_until(lambda: _is_drained(self.database), f"the end of {count} tasks", timeout=60)
+        seconds = time.perf_counter() - started
+        worker, server = (cpu_seconds(pids) - used for pids, used in zip(processes, before, strict=True))
+        return Drain(count, seconds, worker, server)
 
 
-def _drain(
-    database: Database, client: Client, program: Program, count: int, processes: tuple[list[int], list[int]]
-) -> Drain:
-    before = [cpu_seconds(pids) for pids in processes]
-    client.launch_many(program, [(f"task {number}", None) for number in range(count)])
-    started = time.perf_counter()
-    wait_until(lambda: _is_drained(database), f"the end of {count} tasks", timeout=60)
-    seconds = time.perf_counter() - started
-    worker, server = (cpu_seconds(pids) - used for pids, used in zip(processes, before, strict=True))
-    return Drain(count, seconds, worker, server)
+@contextmanager
+def working(stage: Stage, database: Database, name: str, workers: int) -> Iterator[Working]:
+    with Client(database.url) as client, stage.service(database, workers=workers) as service:
+        at_work = Working(stage, database, client, client.program(workflow(name)), service.pids())
+        yield at_work
+        unfinished = "SELECT EXISTS (SELECT FROM durable.task WHERE state IN ('failed', 'quarantined'))"
+        assert not database.value(unfinished)
+
+
+@contextmanager
+def _working(stage: Stage, name: str, workers: int) -> Iterator[Working]:
+    with stage.database() as database, working(stage, database, name, workers) as at_work:
+        yield at_work
 
 
 def _is_drained(database: Database) -> bool:
@@ -83,6 +116,6 @@ def _is_drained(database: Database) -> bool:
     )
 
 
-def _cpu(what: str, drains: list[Drain]) -> Iterator[Figure]:
+def _cpu(what: str, drains: Sequence[Drain]) -> Iterator[Figure]:
     yield figure(f"… worker's CPU for a {what}", "µs", [drain.worker_cpu / drain.count * 1e6 for drain in drains])
     yield figure(f"… PostgreSQL's CPU for a {what}", "µs", [drain.database_cpu / drain.count * 1e6 for drain in drains])

@@ -150,7 +150,7 @@ class Worker:
     # -- inside ------------------------------------------------------------------------------------------------------
     def _prepare(self) -> LoadedPlugins:
         config = self._config
-        engine = new_engine()
+        engine = new_engine(config.max_tasks)
         world = host_world(engine)
         functions = host_functions(world)
         wanted = installed(config.plugins) if self._wanted_plugins is None else self._wanted_plugins

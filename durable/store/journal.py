@@ -35,7 +35,7 @@ class JournalStore:
         Raises JournalUnavailable when it is unknown whether anything was written, Unstorable when nothing was, because
         the database refuses a value.
         """
-        parameters = _parameters(parts, self._worker_id)
+        parameters = append_parameters(parts, self._worker_id)
         suspended = [part.task_id for part in parts if _waits_for_notification(part.change)]
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -114,7 +114,7 @@ def _waits_for_notification(change: TaskChange | None) -> bool:
     return change is not None and change.state is TaskState.SUSPENDED and change.wakes_on_notification
 
 
-def _parameters(parts: Sequence[JournalPart], worker_id: int) -> dict[str, Any]:
+def append_parameters(parts: Sequence[JournalPart], worker_id: int) -> dict[str, Any]:
     events = [(part.task_id, event) for part in parts for event in part.events]
     logs = [(part.task_id, index, text) for part in parts for index, text in part.logs]
     sent = [(part.task_id, message) for part in parts for message in part.sent]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import threading
 from importlib.metadata import version
@@ -10,19 +11,35 @@ from importlib.metadata import version
 import wasmtime
 
 from durable.wasm import ffi
+from durable.wasm.pool import has_room, use_pool
+
+_log = logging.getLogger("durable.wasm.engine")
 
 #: Everything that changes the machine code, and so what a cached program may be loaded by. Part of the cache key.
 _CONFIGURATION = "epoch nan-canonical relaxed-simd-deterministic v1"
 
 
-def new_engine() -> wasmtime.Engine:
-    """An engine for this process. Never make one before a fork: a child that compiles with it hangs for ever."""
+def new_engine(guests: int | None = None) -> wasmtime.Engine:
+    """An engine for this process. Never make one before a fork: a child that compiles with it hangs for ever.
+
+    With a number of guests their memory comes from a pool that has room for so many at once; where the host does not
+    allow that, and without a number, each guest maps its own. The machine code is the same.
+    """
+    if guests is not None and not has_room(guests):
+        _log.info("each guest maps its own memory: there is no address space for a pool of %d", guests)
+        guests = None
+    return wasmtime.Engine(_config(guests))
+
+
+def _config(guests: int | None) -> wasmtime.Config:
     config = wasmtime.Config()
     config.epoch_interruption = True
     # A first run and a replay on another host must compute the same bits.
     config.cranelift_nan_canonicalization = True
     config.wasm_relaxed_simd_deterministic = True
-    return wasmtime.Engine(config)
+    if guests is not None:
+        use_pool(config, guests)
+    return config
 
 
 def engine_fingerprint() -> str:

@@ -84,6 +84,16 @@ func_call_async = _function(
 future_poll = _function("wasmtime_call_future_poll", ctypes.c_bool, _address)
 future_delete = _function("wasmtime_call_future_delete", None, _address)
 engine_increment_epoch = _function("wasmtime_engine_increment_epoch", None, _address)
+pooling_config_new = _function("wasmtime_pooling_allocation_config_new", _address)
+pooling_config_delete = _function("wasmtime_pooling_allocation_config_delete", None, _address)
+pooling_strategy_set = _function("wasmtime_pooling_allocation_strategy_set", None, _address, _address)
+
+
+def pooling_config_set(config: int, limit: str, value: int) -> None:
+    """One limit of a pooling allocator by its name in the C API, for instance `total_stacks`."""
+    _function(f"wasmtime_pooling_allocation_config_{limit}_set", None, _address, _size)(config, value)
+
+
 config_async_stack_size_set = _function("wasmtime_config_async_stack_size_set", None, _address, _size)
 
 # -- host functions --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from durable.errors import TryAgain
 
 # wasmtime gives errors no code, only text. The cause stands last, and no name that a guest chose can stand there.
 _SYSTEM_SAID_NO = re.compile(r"[^\n]*\(os error \d+\)\s*\Z")
+_POOL_IS_FULL = re.compile(r"\s*maximum concurrent [^\n]* reached\s*\Z")
 
 
 class GuestTrap(Exception):
@@ -18,15 +19,16 @@ class GuestTrap(Exception):
 
 
 class HostExhausted(TryAgain):
-    """The system refused what a guest needs to be loaded or run: memory, memory maps, descriptors, space for a file.
+    """There is nothing left of what a guest needs to be loaded or run: memory, memory maps, descriptors, space for a
+    file, a place in the pool.
 
     No fault of the guest: trying again, later or elsewhere, can help.
     """
 
 
 def is_exhausted(message: str) -> bool:
-    """Whether this text of wasmtime says that the system refused something."""
-    return _SYSTEM_SAID_NO.search(message) is not None
+    """Whether this text of wasmtime says that the system refused something, or that the pool of guests is full."""
+    return _SYSTEM_SAID_NO.search(message) is not None or _POOL_IS_FULL.match(message) is not None
 
 
 class GuestLimit(GuestTrap):

@@ -10,6 +10,7 @@ import pytest
 from durable import config
 from durable.errors import DatabaseUnavailable, SchemaMismatch
 from durable.store.leases import LeaseStore
+from durable.wasm.engine import new_engine
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
 from workers.identity import this_process
@@ -42,6 +43,25 @@ def test_an_application_runs_tasks_in_its_own_loop(database: Database, cache_fol
     for task in asyncio.run(application()):
         assert database.log(task) == "Hello, hello-world!\n"
     assert database.query("SELECT * FROM durable.worker") == []
+
+
+def test_a_task_for_whose_guest_there_is_no_room_begins_again_later(
+    database: Database, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with programs that have more tables than the pool has on the average."""
+    monkeypatch.setattr("workers.worker.new_engine", lambda _guests: new_engine(2))
+
+    async def application() -> list[int]:
+        async with Worker(settings(database, cache_folder)):
+            tasks = [database.launch("sleep-n-go", {"count": 3, "seconds": 0.2}) for _ in range(5)]
+            for task in tasks:
+                await until(database, task, "complete")
+            return tasks
+
+    for task in asyncio.run(application()):
+        database.assert_dense(task)
+        assert database.log(task).splitlines() == ["1 of 3", "2 of 3", "3 of 3"]
+    assert database.value("SELECT max(lease) FROM durable.task") > 1, "there was room for all"
 
 
 def test_leaving_the_block_hands_waiting_tasks_back(database: Database, cache_folder: Path) -> None:

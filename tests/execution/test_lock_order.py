@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 
 from durable.journal.part import JournalPart, Message, TaskChange
 from durable.model import FAILURE_LOG_INDEX, Event, TaskState
-from durable.store.journal import _parameters
+from durable.store.journal import append_parameters
 from durable.store.queries import load
 from tests.proof import IS_FULL, seed
 
@@ -92,7 +92,7 @@ def append(rows: Rows, *, state: TaskState | None = None, backwards: bool = Fals
         )
         for task in (reversed(rows.active) if backwards else rows.active)
     ]  # fmt: skip
-    statements = [(load("journal")["append"], _parameters(parts, rows.worker))]
+    statements = [(load("journal")["append"], append_parameters(parts, rows.worker))]
     if state is TaskState.SUSPENDED:
         statements.append((load("journal")["wake_notified"], {"task": rows.active}))
     return statements

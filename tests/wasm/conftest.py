@@ -13,7 +13,7 @@ from tests.wasm.machine import Machine
 
 @pytest.fixture(scope="session")
 def engine() -> wasmtime.Engine:
-    return new_engine()
+    return new_engine(2000)
 
 
 @pytest.fixture(scope="session")

@@ -222,6 +222,8 @@ def test_components_of_the_field_are_accepted(path: Path) -> None:
         # A name that the guest chose.
         ("executing\n    0: 0x1 - <unknown>!f(os error 12)\n\nCaused by:\n    wasm trap: unreachable", False),
         ("wasm trap: out of bounds memory access", False),
+        ("maximum concurrent limit of 3 for component instances reached", True),
+        ("executing\n    0: 0x1 - <unknown>!maximum concurrent limit reached", False),
     ],
 )  # fmt: skip
 def test_what_the_system_refused_is_told_from_what_the_guest_did(message: str, exhausted: bool) -> None:
