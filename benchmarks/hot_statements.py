@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,7 +159,8 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "delete_unused_programs": _plain("sweep", "delete_unused_programs", 100, ttl=86400),
     "launch": _plain("task", "launch", 60, program_id=lambda m: m.program, name="task", data="null"),
     "launch_many of 1,000": _plain(
-        "task", "launch_many", 60_000, program_id=lambda m: m.program, names=["task"] * 1000, data=["null"] * 1000
+        "task", "launch_many", 60_000, program_id=lambda m: m.program, names=json.dumps(["task"] * 1000),
+        data=json.dumps([None] * 1000)
     ),
     "notify": _plain("notification", "send", 60, task_id=lambda m: m.suspended[0], event="n", data="null"),
     "state": _plain("task", "state", 6, task_id=lambda m: m.finished),

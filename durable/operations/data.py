@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from durable.errors import InvalidTask
 from durable.journal.json_text import MAX_DEPTH, check_json
 
+#: Made once: `json.dumps` makes a new encoder for every call that is not by its defaults.
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Json:
@@ -51,7 +54,7 @@ def notification_data(data: object, event: str, limit: int) -> str:
 def json_text(data: object, what: str) -> str:
     """JSON text that jsonb takes, of an object or of a `Json`. Raises InvalidTask: what is wrong, and where."""
     try:
-        text = data.text if isinstance(data, Json) else json.dumps(data, ensure_ascii=False, allow_nan=False)
+        text = data.text if isinstance(data, Json) else encode(data)
         if not _is_unicode(text):
             raise ValueError("half of a surrogate pair is no text")
         check_json(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from durable.errors import NotResumable, TaskEnded, UnknownProgram, UnknownTask
 from durable.model import FAILURE_LOG_INDEX, Program, Task, TaskState, WorkerInfo
-from durable.operations.data import notification_data, storable, task_data, task_name
+from durable.operations.data import encode, notification_data, storable, task_data, task_name
 from durable.operations.programs import Plugins, ProgramSource, program
 from durable.operations.steps import Operation, Statement
 from durable.store import queries
@@ -36,8 +36,8 @@ def launch_many(
         return []
     runs = yield from program(source, plugins=plugins)
     parameters = {
-        "names": [name for name, _ in new],
-        "data": [data for _, data in new],
+        "names": encode([name for name, _ in new]),
+        "data": f"[{','.join([data for _, data in new])}]",
         "program_id": runs.id,
     }
     rows = yield Statement(_TASK["launch_many"], parameters)

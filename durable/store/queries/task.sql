@@ -10,11 +10,12 @@ RETURNING id;
 
 -- name: launch_many
 -- One statement however many tasks. The defaults of an INSERT are evaluated after the ORDER BY of its SELECT, so ids
--- ascend in the order given.
+-- ascend in the order given. Names and data are JSON arrays: half the work for the client of two arrays of text.
 WITH program AS (SELECT id FROM durable.wasm WHERE id = %(program_id)s::bigint FOR KEY SHARE)
 INSERT INTO durable.task (name, wasm, data)
 SELECT new.name, program.id, new.data::jsonb
-FROM unnest(%(names)s::text[], %(data)s::text[]) WITH ORDINALITY AS new (name, data, position), program
+FROM ROWS FROM (json_array_elements_text(%(names)s::json), json_array_elements(%(data)s::json))
+    WITH ORDINALITY AS new (name, data, position), program
 ORDER BY new.position
 RETURNING id;
 
