@@ -15,7 +15,6 @@ from benchmarks.peers.contestant import Contestant
 from benchmarks.stage import Stage
 
 _STEPS = 10
-_NEVER = float("inf")
 
 T = TypeVar("T")
 
@@ -49,13 +48,12 @@ def latency(stage: Stage) -> Iterator[Figure]:
 def recovery(stage: Stage) -> Iterator[Figure]:
     """From kill -9 of a process to the other one going on; all wait at once, each is measured once."""
     with ThreadPoolExecutor(len(CONTESTANTS)) as pool:
-        found = list(pool.map(lambda contestant: _or_none(stage, contestant), CONTESTANTS))
+        found = list(pool.map(lambda contestant: contests.recovery(stage, contestant), CONTESTANTS))
     for contestant, seconds in zip(CONTESTANTS, found, strict=True):
-        yield figure(f"kill -9 → goes on, {contestant.name}", "s", [_NEVER if seconds is None else seconds])
-
-
-def _or_none(stage: Stage, contestant: Contestant) -> float | None:
-    return contests.recovery(stage, contestant)
+        if seconds is None:
+            yield figure(f"kill -9 → goes on, {contestant.name}: not within", "s", [contests.RECOVERY_TIMEOUT])
+        else:
+            yield figure(f"kill -9 → goes on, {contestant.name}", "s", [seconds])
 
 
 def _interleaved(

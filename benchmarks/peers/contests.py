@@ -17,7 +17,7 @@ _LOOK = 0.05  # seconds between two looks at what is left
 _LAUNCHES = 20_000
 _SAMPLES = 60
 _PAUSE = 0.11  # seconds between two launches: no multiple of anybody's poll
-_RECOVERY_TIMEOUT = 150.0
+RECOVERY_TIMEOUT = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def start_delays(stage: Stage, contestant: Contestant) -> list[float]:
 def recovery(stage: Stage, contestant: Contestant) -> float | None:
     """Seconds from the kill -9 of a process until the other one goes on with its workflow; None when it does not."""
     with _prepared(stage, contestant) as database, contestant.working(stage, database, 100) as workers:
-        return workers.recover(_RECOVERY_TIMEOUT)
+        return workers.recover(RECOVERY_TIMEOUT)
 
 
 @contextmanager
