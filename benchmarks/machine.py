@@ -17,7 +17,7 @@ def conditions(folder: Path, database: Database) -> dict[str, str]:
     """What the figures depend on, as text for people and for comparing runs."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "durable": __version__,
+        "version": f"durable {__version__}",
         "CPU": f"{len(os.sched_getaffinity(0))} x {_cpu_model()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1024**3:.0f} GiB",
         "kernel": platform.release(),
