@@ -56,7 +56,8 @@ def _of_the_journal(task: TaskRow, before: list[Recorded], journal: list[Recorde
 
 def _of_the_deadline(task: TaskRow, journal: list[Recorded], ledger: Ledger) -> Iterator[str]:
     """When a task is to wake, once it was noted, stays; and no wait ends in vain before it."""
-    if task.wakeup_at is not None:
+    # While it is active the row may still say when the wait before was to end.
+    if task.wakeup_at is not None and task.state is TaskState.SUSPENDED:
         noted = ledger.wakeups.setdefault((task.id, len(journal)), task.wakeup_at)
         if noted != task.wakeup_at:
             yield f"{task} was to wake at {noted} µs, and then at {task.wakeup_at} µs, for the same event"
