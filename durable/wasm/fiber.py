@@ -173,8 +173,10 @@ class Fiber:
         answer = await awaited
         if self._lower is not None:
             self._busy.begin()
-            self._lower(self.resources, self._results, answer)
-            self._busy.end()
+            try:
+                self._lower(self.resources, self._results, answer)
+            finally:
+                self._busy.end()
         self._flag[0] = b"\1"
 
     def _discard_awaited(self) -> None:
