@@ -38,7 +38,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 chaos: $(STAMP)
-	PROOF_FULL=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP -m 'chaos or proof' --timeout=1800
+	PROOF_FULL=1 $(BIN)/python -m pytest -n 3 --dist load --maxschedchunk 1 -rP -m 'chaos or proof' --timeout=1800
 
 HOURS ?= 4
 soak: $(STAMP)

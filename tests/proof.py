@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import random
 
+import pytest
+
 IS_FULL = bool(os.environ.get("PROOF_FULL"))
 
 
 def figure(short: int, full: int) -> int:
     """How often to try: `full` when PROOF_FULL is set."""
     return full if IS_FULL else short
+
+
+def pieces(full: int) -> pytest.MarkDecorator:
+    """Divides a long test into so many pieces, for processes side by side. Each has a seed of its own."""
+    return pytest.mark.parametrize("piece", range(full if IS_FULL else 1))
 
 
 def seed() -> int:

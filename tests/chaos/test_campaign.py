@@ -13,7 +13,7 @@ from tests.chaos.faults import FAULTS
 from tests.engine.database import Database
 from tests.proof import IS_FULL, seed
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.proof(minutes=10), pytest.mark.timeout(3600)]
 
 SHORT = Plan(tasks=300, faults=dict.fromkeys(FAULTS, 1) | {"WorkerKill": 5}, workers=2, timeout=170)
 FULL = Plan(

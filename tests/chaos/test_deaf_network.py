@@ -21,7 +21,7 @@ from tests.engine.database import Database, wait_until
 from tests.engine.service import running_service
 from tests.proof import figure, seed
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.proof(minutes=1), pytest.mark.timeout(600)]
 
 CUTS = figure(1, 20)
 #: A worker believes in its lease for nine tenths of it; the last one is for a request that was allowed just before.

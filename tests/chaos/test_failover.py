@@ -19,7 +19,7 @@ from tests.engine.database import Database, wait_until
 from tests.engine.service import running_service
 from tests.proof import seed
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos(minutes=1), pytest.mark.timeout(300)]
 
 TASKS = 400
 _SETTINGS = {

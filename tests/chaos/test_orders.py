@@ -14,7 +14,7 @@ from tests.chaos.orders import shop
 from tests.engine.database import Database
 from tests.engine.service import running_service
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.chaos(minutes=4), pytest.mark.timeout(1500)]
 
 ORDERS = 2000
 WAVE = 100

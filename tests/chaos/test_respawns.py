@@ -13,7 +13,11 @@ from tests.supervisor.processes import HAS_PROC, children, state
 from tests.supervisor.respawning import UNLIMITED, Holdings, respawn
 from tests.supervisor.service import Service
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800), pytest.mark.skipif(not HAS_PROC, reason="needs /proc")]
+pytestmark = [
+    pytest.mark.chaos(minutes=2),
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not HAS_PROC, reason="needs /proc"),
+]
 
 RESPAWNS = 1000
 WARM_UP = 100

@@ -11,7 +11,7 @@ import pytest
 from tests.engine.database import Database
 from tests.engine.service import Service, running_service
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.chaos(minutes=2), pytest.mark.timeout(1800)]
 
 RESTARTS = 20
 TASKS_PER_SECOND = 50

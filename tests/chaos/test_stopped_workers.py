@@ -23,7 +23,7 @@ from tests.engine.database import Database, wait_until
 from tests.engine.service import Service, running_service
 from tests.proof import IS_FULL, figure, seed
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.proof(minutes=3), pytest.mark.timeout(1200)]
 
 #: Point and count: where a worker stops, each so many times that it gets there. The counts have no common divisor with
 #: the length of a step, so that the same setting stops at one event now and at another one later.

@@ -13,7 +13,7 @@ from tests.engine.database import Database, workflow
 from tests.engine.service import running_service
 from tests.proof import IS_FULL, figure, seed
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.proof(minutes=1), pytest.mark.timeout(600)]
 
 TIMERS = figure(200, 5000)
 #: Seconds: the shortest sleep, within which all fall asleep, and how much longer others may be.

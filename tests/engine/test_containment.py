@@ -75,7 +75,7 @@ def test_two_spinning_guests_hold_up_neither_others_nor_the_heartbeat(
     assert {database.state(spinner) for spinner in spinners} == {"active"}
 
 
-@pytest.mark.proof
+@pytest.mark.proof(minutes=1)
 @pytest.mark.timeout(1800)
 def test_memory_stays_flat_over_many_tasks(database: Database, start_service: StartService) -> None:
     service = start_service(workers=1)

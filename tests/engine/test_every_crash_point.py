@@ -16,7 +16,7 @@ from tests.engine.every_interface import EVERY_INTERFACE, SETTINGS, witness
 from tests.net.servers import Received, response
 from tests.proof import IS_FULL
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.proof(minutes=1), pytest.mark.timeout(600)]
 
 #: More often than any point is passed in one run.
 MOST = 16

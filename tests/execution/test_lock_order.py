@@ -25,7 +25,7 @@ from durable.store.journal import append_parameters
 from durable.store.queries import load
 from tests.proof import IS_FULL, seed
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.proof(minutes=1), pytest.mark.timeout(1200)]
 
 Connection = psycopg.AsyncConnection[TupleRow]
 Statement = tuple[str, dict[str, Any]]

@@ -10,27 +10,25 @@ import pytest
 from tests.hostile.batches import NOWHERE, run_batch
 from tests.hostile.calls import Host
 from tests.hostile.puppet import SCRATCH, Command, Literal, Result, script
-from tests.proof import figure, seed
+from tests.proof import figure, pieces, seed
 
-CASES = figure(150, 4000)
-BATCH = 2000
+CASES = figure(150, 1250)  # of each of two pieces
 #: Elements of lists that one call may hand over.
 MOST = (128 << 20) // 48
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.proof(minutes=2), pytest.mark.timeout(1800)]
 
 
-def test_no_call_harms_the_host(database_url: str) -> None:
+@pieces(2)
+def test_no_call_harms_the_host(database_url: str, piece: int) -> None:
     """Huge lengths, invalid text, NaN, handles that are stale, dropped twice, of another type or made up, calls in and
     out of transactions. No crash, no error of the host itself, no object left behind, flat memory."""
-    chosen, outcomes, calls = seed(), Counter[str](), 0
-    for first in range(0, CASES, BATCH):
-        told = run_batch("tests.hostile.calls", chosen, first, min(BATCH, CASES - first), database_url)
-        assert told["problems"] == []
-        assert (told["fibers"], told["left"]) == (0, 0), "something of a guest that is gone was kept"
-        assert told["growth"] < 64 << 20, "memory grows"
-        outcomes.update(told["outcomes"])
-        calls += told["calls"]
-    print(f"{CASES} cases, {calls} calls: {dict(outcomes)}")
+    told = run_batch("tests.hostile.calls", seed(), piece * CASES, CASES, database_url)
+    assert told["problems"] == []
+    assert (told["fibers"], told["left"]) == (0, 0), "something of a guest that is gone was kept"
+    assert told["growth"] < 64 << 20, "memory grows"
+    outcomes = Counter[str](told["outcomes"])
+    print(f"{CASES} cases, {told['calls']} calls: {dict(outcomes)}")
+    assert told["calls"] > CASES * 4, "too few calls"
     assert set(outcomes) <= {"complete", "failed", "suspended", "Fenced", "JournalUnavailable", "waited"}
     assert outcomes["complete"] > CASES // 20, "hardly a call was answered"
 

@@ -18,7 +18,7 @@ from tests.replay.programs import Program
 from tests.replay.world import World
 
 CASES = figure(400, 50_000)  # of each of the two properties below
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.proof(minutes=2), pytest.mark.timeout(3000)]
 
 NewWorld = Callable[..., World]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -11,40 +10,29 @@ from collections.abc import Iterator
 import pytest
 
 from durable.model import TaskState
+from tests.proof import IS_FULL, figure, pieces, seed
 from tests.simulation.breaking import WAYS, forget_claims
 from workers.simulation import SimulatedDatabase, Violation, simulate_engine
 from workers.simulation.guest_simulation import GuestSimulation
 from workers.simulation.scheduler import nothing_by_real_chance
 
-SHORT, FULL = 6, 2000
+RUNS = figure(6, 250)  # of each of eight pieces
 MOVES = 50
+pytestmark = pytest.mark.timeout(1800)
 
 
-def seed() -> int:
-    return int(os.environ.get("DURABLE_SEED", random.randrange(2**31)))
-
-
-def simulate(database: SimulatedDatabase, runs: int) -> Counter[str]:
-    first = seed()
-    print(f"DURABLE_SEED={first}")
+@pytest.mark.proof(minutes=2)
+@pieces(8)
+def test_no_promise_is_broken(simulated: SimulatedDatabase, piece: int) -> None:
     total: Counter[str] = Counter()
-    for run in simulate_engine(database, first, runs=runs, steps=MOVES):
+    for run in simulate_engine(simulated, seed() + piece * RUNS, runs=RUNS, steps=MOVES):
         assert run.problem is None, "\n".join([*run.trace, f"seed {run.seed}: {run.problem}"])
         total.update(run.count)
-    print(f"{runs} runs of {MOVES} moves:", ", ".join(f"{number} {what}" for what, number in total.items()))
-    return total
-
-
-def test_no_promise_is_broken(simulated: SimulatedDatabase) -> None:
-    total = simulate(simulated, SHORT)
-    assert total["events"] > SHORT * 5, "next to nothing has run"
-    assert total["kills"] > SHORT / 2, "too few faults"
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(7200)
-def test_no_promise_is_broken_in_two_thousand_runs(simulated: SimulatedDatabase) -> None:
-    total = simulate(simulated, FULL)
+    print(f"{RUNS} runs of {MOVES} moves:", ", ".join(f"{number} {what}" for what, number in total.items()))
+    assert total["events"] > RUNS * 5, "next to nothing has run"
+    assert total["kills"] > RUNS / 2, "too few faults"
+    if not IS_FULL:
+        return
     for what in (
         "kills of a busy worker",
         "deaths while computing",
@@ -54,7 +42,7 @@ def test_no_promise_is_broken_in_two_thousand_runs(simulated: SimulatedDatabase)
         "cancelled",
         "requests",
     ):
-        assert total[what] > FULL / 20, f"too few {what}"
+        assert total[what] > RUNS / 20, f"too few {what}"
     assert total["leases"] > total["tasks"] * 1.3, "too few tasks had to be begun again"
 
 
@@ -65,10 +53,10 @@ def test_the_same_seed_makes_the_same_run(simulated: SimulatedDatabase) -> None:
 
 
 #: What needs a coincidence more than the others, and so many runs to be found.
-_RARE = ("a request leaves too early",)
+_RARE = {"a request leaves too early": pytest.mark.chaos(minutes=2)}
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=pytest.mark.chaos if way in _RARE else ()) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=_RARE.get(way, ())) for way in WAYS])
 def test_a_broken_engine_is_found(way: str, simulated: SimulatedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS[way](monkeypatch)
     runs = simulate_engine(simulated, 1000, runs=400)

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.proof import figure
 from workers.simulation import SimulatedDatabase
 from workers.simulation.guest_simulation import GuestSimulation
 from workers.simulation.scheduler import nothing_by_real_chance
@@ -144,11 +145,7 @@ def run(database: SimulatedDatabase, examples: int) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.proof(minutes=3)
+@pytest.mark.timeout(1800)
 def test_no_sequence_of_moves_breaks_a_promise(simulated: SimulatedDatabase) -> None:
-    run(simulated, 5)
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(7200)
-def test_no_sequence_of_moves_breaks_a_promise_at_length(simulated: SimulatedDatabase) -> None:
-    run(simulated, 300)
+    run(simulated, figure(5, 300))
