@@ -45,8 +45,8 @@ class Target:
         return int(self.database.value("SELECT count(*) FROM durable.task WHERE state = 'active'"))
 
     def busy_worker(self) -> int | None:
-        """The pid of a worker that runs a task."""
-        pids = self.service.pids()
+        """The pid of a worker that runs a task. One that was killed a moment ago still has its tasks."""
+        pids = [pid for pid in self.service.pids() if is_alive(pid)]
         self.chance.shuffle(pids)
         return next((pid for pid in pids if active_tasks_of(self.database, pid)), None)
 
