@@ -185,3 +185,24 @@ def test_kills_in_the_middle_double_nothing_and_lose_nothing(
     assert database.query("SELECT task, count(*) FROM app.step GROUP BY task HAVING count(*) <> 1") == []
     assert database.value("SELECT count(*) FROM app.step") == 60
     assert database.value("SELECT count(*) FROM durable.guest_transaction") == 0
+
+
+def test_the_statement_of_a_killed_worker_lets_go_of_its_locks(
+    database: Database, table: str, start_service: StartService
+) -> None:
+    """Otherwise the next owner would wait for rows that nobody will ever commit, for as long as a statement may take."""
+    database.query("INSERT INTO app.t VALUES (1)")
+    service = start_service(workers=2, guest_sql_timeout="100")
+    long_only_at_first = (
+        "WITH locked AS (UPDATE app.t SET x = x + 1 RETURNING x) SELECT x FROM locked, LATERAL"
+        " pg_sleep(CASE WHEN EXISTS (SELECT FROM app.step) THEN 0 ELSE 90 + 0 * x END)"
+    )
+    task = database.launch("use-sql", {"sql": long_only_at_first})
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    wait_until(lambda: database.value(sleeping) == 1, "the statement holds its lock")
+    database.query("INSERT INTO app.step VALUES (0, 0)")
+    killed = service.worker_of(task)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert database.wait_for_end(task, 30) == "complete", database.failure(task)
+    assert values(database) == [2]

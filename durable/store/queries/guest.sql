@@ -40,6 +40,9 @@ WHERE t.typname OPERATOR(pg_catalog.=) %(name)s::pg_catalog.name
 CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *;
 SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES;
 SET idle_in_transaction_session_timeout = {idle};
+-- The statement of a worker that was killed ends within a second, and lets go of its locks. Not every system can tell.
+SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false)
+WHERE pg_catalog.version() OPERATOR(pg_catalog.~) 'linux|darwin|bsd';
 
 -- name: clean_plans
 -- Of a workflow that may have set what plans depend on. To plan our own functions again costs more than all the rest.
