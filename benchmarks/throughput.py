@@ -75,7 +75,7 @@ class Working:
         self._stage = stage
         self._client = client
         self._program = program
-        self._workers = workers
+        self.workers = workers
 
     def warm_up(self, count: int) -> None:
         self.drain(max(count // 4, 1))
@@ -83,7 +83,7 @@ class Working:
         self.database.query("ANALYZE")
 
     def drain(self, count: int) -> Drain:
-        processes = (self._workers, self._stage.database_pids())
+        processes = (self.workers, self._stage.database_pids())
         before = [cpu_seconds(pids) for pids in processes]
         self._client.launch_many(self._program, [(f"task {number}", None) for number in range(count)])
         started = time.perf_counter()
