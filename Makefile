@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plots plans guests clean
+.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plots flames plans guests clean
 
 help:
 	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
@@ -14,7 +14,7 @@ help:
 	@echo "make chaos   long runs with random faults"
 	@echo "make soak    an even load for HOURS (4 by default): nothing may grow that should not"
 	@echo "make bench   figures of this machine (about ten minutes)"
-	@echo "make bench-growth bench-peers plans plots   long ones: beside millions of tasks, beside other engines; plans of SQL; pictures"
+	@echo "make bench-growth bench-peers plans plots flames   beside millions of tasks, beside other engines; plans of SQL; pictures"
 	@echo "make guests  build the example and test workflows again (needs Rust)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -55,6 +55,9 @@ bench-peers: $(STAMP)
 
 plots: $(STAMP)
 	$$($(BIN)/python -m benchmarks.environments plots)/python benchmarks/plots.py
+
+flames: $(STAMP)
+	$(BIN)/python -m benchmarks.flames
 
 plans: $(STAMP)
 	$(BIN)/python -m benchmarks.plans

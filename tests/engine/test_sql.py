@@ -190,7 +190,7 @@ def test_kills_in_the_middle_double_nothing_and_lose_nothing(
 def test_the_statement_of_a_killed_worker_lets_go_of_its_locks(
     database: Database, table: str, start_service: StartService
 ) -> None:
-    """Otherwise the next owner would wait for rows that nobody will ever commit, for as long as a statement may take."""
+    """Otherwise the next owner waits for rows that nobody will ever commit, as long as a statement may take."""
     database.query("INSERT INTO app.t VALUES (1)")
     service = start_service(workers=2, guest_sql_timeout="100")
     long_only_at_first = (

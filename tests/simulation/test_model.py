@@ -148,4 +148,4 @@ def run(database: SimulatedDatabase, examples: int) -> None:
 @pytest.mark.proof(minutes=3)
 @pytest.mark.timeout(1800)
 def test_no_sequence_of_moves_breaks_a_promise(simulated: SimulatedDatabase) -> None:
-    run(simulated, figure(5, 300))
+    run(simulated, figure(5, 150))
