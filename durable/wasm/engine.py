@@ -74,12 +74,11 @@ class EpochTicker:
 
     def fiber_started(self) -> None:
         self._fibers += 1
-        self._busy.set()
+        if not self._busy.is_set():
+            self._busy.set()
 
     def fiber_ended(self) -> None:
         self._fibers -= 1
-        if self._fibers == 0:
-            self._busy.clear()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -88,5 +87,9 @@ class EpochTicker:
 
     def _tick(self) -> None:
         while not self._stopped.wait(self._interval):
-            self._busy.wait()
+            if self._fibers == 0:
+                self._busy.clear()
+                # Since the line before that a fiber may have started, or `stop` have come, and found the flag still set.
+                if self._fibers == 0 and not self._stopped.is_set():
+                    self._busy.wait()
             ffi.engine_increment_epoch(self._engine)
