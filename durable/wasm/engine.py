@@ -89,7 +89,7 @@ class EpochTicker:
         while not self._stopped.wait(self._interval):
             if self._fibers == 0:
                 self._busy.clear()
-                # Since the line before that a fiber may have started, or `stop` have come, and found the flag still set.
+                # Just now a fiber may have started, or `stop` have come, and found the flag still set.
                 if self._fibers == 0 and not self._stopped.is_set():
                     self._busy.wait()
             ffi.engine_increment_epoch(self._engine)
