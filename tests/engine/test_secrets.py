@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.conftest import StartService
-from tests.engine.database import Database
+from tests.engine.database import Database, wait_until
 from tests.engine.fetching import fetching
 from tests.engine.service import Service
+from tests.metrics.scrapes import OPENMETRICS
 from tests.net.servers import response, saying, serving
 
 DATABASE, HEADER, USER = "canary-database", "canary-header", "canary-user"
-CANARIES = (DATABASE, HEADER, USER)
+BASIC = b64encode(f"{USER}:{USER}".encode()).decode()
+CANARIES = (DATABASE, HEADER, USER, BASIC)
 COMMANDS = [
     ["list"], ["workers"], ["doctor"], ["show", "1"], ["events", "1"], ["logs", "1"], ["wait", "1"],
     ["program", "list"], ["migrate"], ["launch", "t", "no-such-program"], ["supervise", "--workers", "1"],
@@ -63,8 +69,23 @@ def everything_stored(database: Database) -> str:
     return repr(rows)
 
 
+def everything_served(service: Service) -> str:
+    """All pages of the exporter."""
+    url = wait_until(lambda: re.search(r"served at (http://\S+)/metrics", service.log), "a port")[1]
+    pages = [page(f"{url}/{path}") for path in ("metrics", "healthz", "readyz", "", "no-such-page")]
+    return "\n".join([*pages, page(f"{url}/metrics", OPENMETRICS)])
+
+
+def page(url: str, accept: str = "text/plain") -> str:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"accept": accept}), timeout=10) as answer:
+            return f"{answer.headers}{answer.read().decode()}"
+    except urllib.error.HTTPError as error:
+        return f"{error} {error.headers}{error.read().decode()}"
+
+
 def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]:
-    """One that is answered, and one for each way in which a request goes wrong."""
+    """Two that are answered, and one for each way in which a request goes wrong."""
     urls = [
         f"http://127.0.0.1:{port}/", f"http://{USER}:{USER}@127.0.0.1:{port}/", f"http://{USER}:{USER}@127.0.0.1:1/",
         f"http://{USER}:{USER}@10.0.0.1/", f"http://{USER}:{USER}@no-such-host.invalid/",
@@ -72,7 +93,10 @@ def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]
     tasks = []
     for number, url in enumerate(urls):
         (folder / str(number)).mkdir()
-        program = database.program(fetching(url, folder / str(number), header=("authorization", HEADER)))
+        label = f"durable::http::send(POST {url})"  # as the Rust crates have it
+        header = "x-secret" if USER in url else "authorization"
+        component = fetching(url, folder / str(number), header=(header, HEADER), label=label)
+        program = database.program(component)
         tasks.append(database.value("INSERT INTO durable.task (name, wasm) VALUES ('t', %s) RETURNING id", program))
     return tasks
 
@@ -83,16 +107,44 @@ def test_no_secret_is_told(
     plain = database.url
     monkeypatch.setattr(database, "url", with_password(plain))
     with serving(saying(response(b"no", status=401), response(b"yes"))) as server:
-        service: Service = start_service(workers=1, log_level="debug", egress_allow="127.0.0.1")
+        service: Service = start_service(
+            workers=1, log_level="debug", egress_allow="127.0.0.1", metrics_addr="127.0.0.1:0"
+        )
         for task in requests_that_fail(database, tmp_path, server.port):
             database.wait_for_end(task)
-        assert any(HEADER.encode() in value for one in server.requests for value in one.values("authorization"))
+        sent = {value for request in server.requests for value in request.values("authorization")}
+        assert sent == {HEADER.encode(), f"Basic {BASIC}".encode()}
+        assert f"durable::http::send(POST http://127.0.0.1:{server.port}/)" in everything_stored(database)
         assert_clean(command_lines(), "the process list")
+    served = everything_served(service)
+    assert 'durable_http_requests_total{outcome="refused"}' in served
+    assert_clean(served, "what the exporter serves")
     for command in COMMANDS[:-1]:
         assert_clean(durable(with_password(plain), *command, cache_folder=cache_folder), f"the output of {command}")
     assert_clean(everything_stored(database), "the database")
     service.stop()
+    assert "exporter" in service.log
     assert_clean(service.log, "the log of the service")
+
+
+def test_the_label_of_a_request_has_no_user_and_journals_in_which_it_has_one_are_replayed(
+    database: Database, start_service: StartService
+) -> None:
+    with serving(saying(response(b"hello"))) as server:
+        start_service(workers=1, egress_allow="127.0.0.1")
+        shown = server.url("/path@home")
+        url = shown.replace("//", f"//{USER}:{USER}@")
+        task = database.launch("http-echo", {"url": url})
+        assert database.wait_for_end(task) == "complete", database.failure(task)
+        assert database.labels(task)[0] == f"durable::http::send(GET {shown})"
+        as_given = f"durable::http::send(GET {url})"  # as others that speak the contract record it
+        database.query("UPDATE durable.event SET label = %s WHERE task_id = %s AND index = 0", as_given, task)
+        database.query("DELETE FROM durable.event WHERE task_id = %s AND index > 0", task)
+        database.query("DELETE FROM durable.log WHERE task_id = %s", task)
+        database.query("UPDATE durable.task SET state = 'ready' WHERE id = %s", task)
+        assert database.wait_for_end(task) == "complete", database.failure(task)
+        assert database.labels(task) == [as_given, "wasi:io/streams.output-stream.write"]
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
