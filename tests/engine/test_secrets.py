@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from durable.embedded import EmbeddedServer
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
 from tests.engine.fetching import fetching
 from tests.engine.service import Service
 from tests.metrics.scrapes import OPENMETRICS
-from tests.net.servers import response, saying, serving
+from tests.net.servers import Received, response, saying, serving
 
 DATABASE, HEADER, USER = "canary-database", "canary-header", "canary-user"
 BASIC = b64encode(f"{USER}:{USER}".encode()).decode()
@@ -69,11 +74,28 @@ def everything_stored(database: Database) -> str:
     return repr(rows)
 
 
-def everything_served(service: Service) -> str:
-    """All pages of the exporter."""
-    url = wait_until(lambda: re.search(r"served at (http://\S+)/metrics", service.log), "a port")[1]
-    pages = [page(f"{url}/{path}") for path in ("metrics", "healthz", "readyz", "", "no-such-page")]
-    return "\n".join([*pages, page(f"{url}/metrics", OPENMETRICS)])
+@contextmanager
+def out_of_reach(database: Database, server: EmbeddedServer) -> Iterator[None]:
+    """Nobody gets into this database, and whoever was in it is thrown out."""
+    name = str(database.value("SELECT current_database()"))
+    setting = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(setting.format(sql.Identifier(name), sql.Literal(False)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            yield
+        finally:
+            connection.execute(setting.format(sql.Identifier(name), sql.Literal(True)))
+
+
+def exporter_of(service: Service) -> str:
+    return wait_until(lambda: re.search(r"served at (http://\S+)/metrics", service.log), "a port")[1]
+
+
+def everything_served(exporter: str) -> str:
+    """All pages."""
+    pages = [page(f"{exporter}/{path}") for path in ("metrics", "healthz", "readyz", "", "no-such-page")]
+    return "\n".join([*pages, page(f"{exporter}/metrics", OPENMETRICS)])
 
 
 def page(url: str, accept: str = "text/plain") -> str:
@@ -82,6 +104,12 @@ def page(url: str, accept: str = "text/plain") -> str:
             return f"{answer.headers}{answer.read().decode()}"
     except urllib.error.HTTPError as error:
         return f"{error} {error.headers}{error.read().decode()}"
+
+
+def asking_for_a_user(request: Received, connection: socket.socket) -> bool:
+    known = request.values("authorization") == [f"Basic {BASIC}".encode()]
+    connection.sendall(response(b"yes") if known else response(b"no", status=401))
+    return True
 
 
 def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]:
@@ -102,26 +130,31 @@ def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]
 
 
 def test_no_secret_is_told(
-    database: Database, start_service: StartService, cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    database: Database, server: EmbeddedServer, start_service: StartService, cache_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     plain = database.url
     monkeypatch.setattr(database, "url", with_password(plain))
-    with serving(saying(response(b"no", status=401), response(b"yes"))) as server:
+    with serving(asking_for_a_user) as receiver:
         service: Service = start_service(
             workers=1, log_level="debug", egress_allow="127.0.0.1", metrics_addr="127.0.0.1:0"
         )
-        for task in requests_that_fail(database, tmp_path, server.port):
+        for task in requests_that_fail(database, tmp_path, receiver.port):
             database.wait_for_end(task)
-        sent = {value for request in server.requests for value in request.values("authorization")}
+        sent = {value for request in receiver.requests for value in request.values("authorization")}
         assert sent == {HEADER.encode(), f"Basic {BASIC}".encode()}
-        assert f"durable::http::send(POST http://127.0.0.1:{server.port}/)" in everything_stored(database)
+        assert f"durable::http::send(POST http://127.0.0.1:{receiver.port}/)" in everything_stored(database)
         assert_clean(command_lines(), "the process list")
-    served = everything_served(service)
-    assert 'durable_http_requests_total{outcome="refused"}' in served
-    assert_clean(served, "what the exporter serves")
+    exporter = exporter_of(service)
+    assert 'durable_http_requests_total{outcome="refused"} 1' in page(f"{exporter}/metrics")
+    assert_clean(everything_served(exporter), "what the exporter serves")
     for command in COMMANDS[:-1]:
         assert_clean(durable(with_password(plain), *command, cache_folder=cache_folder), f"the output of {command}")
     assert_clean(everything_stored(database), "the database")
+    with out_of_reach(database, server):
+        wait_until(lambda: "503" in page(f"{exporter}/readyz"), "the end of readiness")
+        assert_clean(everything_served(exporter), "what the exporter serves without a database")
+    wait_until(lambda: "503" not in page(f"{exporter}/readyz"), "readiness")
     service.stop()
     assert "exporter" in service.log
     assert_clean(service.log, "the log of the service")
