@@ -162,7 +162,8 @@ class Refusal:
         hit = target.active_tasks()
         target.proxy.refuses = True
         target.proxy.cut()
-        wait_until(lambda: target.proxy.refused, "a connection that was refused")
+        many = 2 * len(target.service.pids())  # more than those of clients
+        wait_until(lambda: target.proxy.refused >= many, "connections that were refused")
         target.proxy.refuses = False
         target.proxy.refused = 0
         return hit

@@ -76,8 +76,8 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing(
             wanted = TRIALS * (number + 1) // len(points) - seen["trials"]
             seen += _try(point, count, wanted, scene, cache_folder, tmp_path / f"{number}.log")
         print(
-            f"{seen['trials']} trials at {len(points)} points, {seen['open']} transactions of workflows open meanwhile, "
-            f"{seen['late']} requests by stale workers, 0 rows; {judge(scene)}"
+            f"{seen['trials']} trials at {len(points)} points, {seen['open']} transactions of workflows open "
+            f"meanwhile, {seen['late']} requests by stale workers, 0 rows; {judge(scene)}"
         )
     assert seen["trials"] >= TRIALS
 
