@@ -126,10 +126,12 @@ class PostgresCrash:
 
 
 class Cut:
-    """All connections of all workers break."""
+    """All connections of all workers break, and the last answers are lost: what was committed, and what not?"""
 
     def strike(self, target: Target) -> int:
         hit = target.active_tasks()
+        target.proxy.go_mute()
+        time.sleep(target.chance.uniform(0, 0.1))
         return hit if target.proxy.cut() else 0
 
 

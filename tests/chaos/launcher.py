@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import durable
 from tests.chaos.witness import Crowd
+from tests.engine.database import workflow
 
 #: Seconds between two launches, at most; and while it hurries.
-PAUSE, SHORT_PAUSE = 2.0, 0.02
+PAUSE, SHORT_PAUSE = 2.0, 0.005
 #: Seconds that it gets to be at it. Not more: it may still have no connection since the last fault.
 LEAD = 1.0
 
@@ -48,8 +49,9 @@ class Launcher:
         self._work.result()
 
     def _run(self) -> None:
+        program = self._client.program(workflow("witnessed"))
         for number in itertools.count(1):
-            self._crowd.launch_one(f"launched apart {number}", self._client)
+            self._crowd.launch_one(f"launched apart {number}", program, self._client)
             self._has_launched.set()
             if self._hurries.wait(self._chance.uniform(0, PAUSE)):
                 self._is_over.wait(self._chance.uniform(0, SHORT_PAUSE))

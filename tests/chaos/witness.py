@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import durable
+from durable.model import Program
 from tests.engine.database import Database, workflow
 from tests.net.servers import Received, Server, response, serving
 
@@ -114,11 +115,11 @@ class Crowd:
         self.ledger.launches.update(zip(names, ids, strict=True))
         return ids
 
-    def launch_one(self, name: str, client: durable.Client) -> None:
+    def launch_one(self, name: str, program: Program, client: durable.Client) -> None:
         """By somebody else, in any thread. The name is that of no other task."""
         self.ledger.launches[name] = None
         with suppress(durable.DurableError):
-            self.ledger.launches[name] = client.launch(name, workflow("witnessed"), self._data)
+            self.ledger.launches[name] = client.launch(name, program, self._data)
 
     def tell(self, within: float = 2.0) -> None:
         """Send what is due: each new task gets its notification at a random moment of so many seconds."""
