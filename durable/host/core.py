@@ -9,6 +9,7 @@ from durable.execution.run import Run
 from durable.execution.transaction import Transaction
 from durable.host.datetimes import Datetime, datetime_record
 from durable.journal.json_text import check_json
+from durable.journal.label_text import without_user
 from durable.store.guest_sql import QueryFailed, TransactionLost
 from durable.wasm.traps import GuestTrap
 
@@ -34,6 +35,7 @@ def task_created_at(run: Run) -> Datetime:
 
 def transaction_enter(run: Run, label: str, is_db: bool) -> str | Coroutine[Any, Any, str | None] | None:
     """The recorded result, or None: run the body now. Live, nothing has happened yet that could be recorded."""
+    label = without_user(label)
     if run.transaction is not None:
         raise GuestTrap(f"transaction {label!r} was entered within transaction {run.transaction.label!r}")
     if run.cursor.needs_page or run.tail.is_full:

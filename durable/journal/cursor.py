@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from durable.journal.label_text import without_user
 from durable.model import Event
 
 
@@ -55,13 +56,14 @@ class Cursor:
     def replay(self, label: str) -> str | None:
         """The recorded value (JSON text) of the next call, or None when the call is live.
 
-        Raises Divergence when the event was recorded by a different call; the cursor stays where it is.
+        Raises Divergence when the event was recorded by a different call; the cursor stays where it is. `label` is one
+        `without_user`; other engines record it as it was given.
         """
         if self.index >= self.length:
             return None
         event = self._page[0]
-        if event.label != label:
-            raise Divergence(self.index, event.label, label)
+        if event.label != label and (stored := without_user(event.label)) != label:
+            raise Divergence(self.index, stored, label)
         self._page.popleft()
         self.index += 1
         return event.value

@@ -126,10 +126,12 @@ class PostgresCrash:
 
 
 class Cut:
-    """All connections of all workers break."""
+    """All connections of all workers break, and the last answers are lost: what was committed, and what not?"""
 
     def strike(self, target: Target) -> int:
         hit = target.active_tasks()
+        target.proxy.go_mute()
+        time.sleep(target.chance.uniform(0, 0.1))
         return hit if target.proxy.cut() else 0
 
 
@@ -162,7 +164,8 @@ class Refusal:
         hit = target.active_tasks()
         target.proxy.refuses = True
         target.proxy.cut()
-        wait_until(lambda: target.proxy.refused, "a connection that was refused")
+        many = 2 * len(target.service.pids())  # more than those of clients
+        wait_until(lambda: target.proxy.refused >= many, "connections that were refused")
         target.proxy.refuses = False
         target.proxy.refused = 0
         return hit

@@ -24,25 +24,27 @@ def judge(witnesses: Witnesses) -> str:
     """Raises AssertionError that names the first task which is not as it has to be; else the figures in one line."""
     database, ledger, posts = witnesses.database, witnesses.crowd.ledger, witnesses.receiver.seen()
     leases: dict[int, int] = dict(database.query("SELECT id, lease FROM durable.task"))
-    _check_launches(database.query("SELECT id, state::text FROM durable.task"), ledger, database)
+    found = _check_launches(database.query("SELECT id, name, state::text FROM durable.task"), ledger, database)
     rows = _check_rows(database.query("SELECT task, step, seconds, number, lease FROM witness.step"), leases)
     repeated = _check_posts(posts, rows, leases)
     _check_journals(database.query("SELECT task_id, index, label FROM durable.event ORDER BY 1, 2"), leases)
     _check_logs(database.query("SELECT task_id, message FROM durable.log ORDER BY task_id, index"), rows, ledger)
     return (
-        f"{len(leases)} tasks ({ledger.unknown} launches of which nobody knew), {len(rows)} rows, "
+        f"{len(leases)} tasks ({ledger.in_doubt} launches failed, {found} of them took place), {len(rows)} rows, "
         f"{len(posts)} requests, {repeated} of them repeated, {sum(leases.values())} claims"
     )
 
 
-def _check_launches(states: list[TupleRow], ledger: Ledger, database: Database) -> None:
-    """What was acknowledged exists, and everything that exists is complete."""
-    for task, state in states:
+def _check_launches(tasks: list[TupleRow], ledger: Ledger, database: Database) -> int:
+    """Each launch that was acknowledged took place, none twice, and all tasks are complete. How many others did."""
+    for task, _, state in tasks:
         assert state == "complete", f"task {task} is {state}: {database.failure(task)}"
-    ids = {task for task, _ in states}
-    lost = ledger.acknowledged - ids
-    assert not lost, f"acknowledged and lost: {sorted(lost)}"
-    assert len(ids - ledger.acknowledged) <= ledger.unknown
+    ids = {name: task for task, name, _ in tasks}
+    assert len(ids) == len(tasks), f"launched twice: {[task for task, name, _ in tasks if ids[name] != task]}"
+    assert ids.keys() <= ledger.launches.keys(), "launched by nobody"
+    lost = {name: task for name, task in ledger.launches.items() if task not in (None, ids.get(name))}
+    assert not lost, f"acknowledged and lost: {lost}"
+    return len(ids) - ledger.acknowledged
 
 
 def _check_rows(found: list[TupleRow], leases: dict[int, int]) -> dict[tuple[int, int], tuple[int, int]]:

@@ -78,6 +78,15 @@ class Proxy:
 
         return self._do(cut)
 
+    def go_mute(self) -> None:
+        """What is sent on the connections of now arrives, and is done; the answers do not come, until `hear`."""
+
+        async def go_mute() -> None:
+            for link in self._links:
+                link.pause_answers()
+
+        self._do(go_mute)
+
     def go_deaf(self) -> None:
         async def go_deaf() -> None:
             self._hears.clear()
@@ -161,6 +170,10 @@ class _Link:
     def pause(self) -> None:
         for end in self.ends():
             end.transport.pause_reading()
+
+    def pause_answers(self) -> None:
+        if self.server is not None:
+            self.server.transport.pause_reading()
 
     def resume(self) -> None:
         if self.server is not None:

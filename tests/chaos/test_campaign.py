@@ -22,6 +22,7 @@ FULL = Plan(
         "WorkerKill": 260, "SupervisorKill": 50, "PostgresCrash": 50, "Cut": 20, "Freeze": 10, "Deafness": 5,
         "Delay": 5, "Refusal": 5, "LostHints": 5, "FullCache": 5, "RollingRestart": 5,
     },
+    in_doubt=1,
 )  # fmt: skip
 
 

@@ -38,6 +38,17 @@ def test_a_cut_breaks_what_there_is_and_nothing_that_comes(proxy: Proxy, url: st
         assert another.execute("SELECT 1").fetchall() == [(1,)]
 
 
+def test_what_is_sent_into_a_mute_network_is_done_and_not_answered(proxy: Proxy, url: str, database_url: str) -> None:
+    with closing(Database(database_url)) as database, closing(connect(url)) as connection:
+        database.query("CREATE TABLE said (word text)")
+        proxy.go_mute()
+        connection.pgconn.send_query(b"INSERT INTO said VALUES ('heard')")
+        wait_until(lambda: database.query("SELECT word FROM said") == [("heard",)], "what was sent")
+        assert proxy.cut() == 1
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
 def test_who_is_refused_gets_no_connection(proxy: Proxy, url: str) -> None:
     proxy.refuses = True
     with pytest.raises(psycopg.OperationalError):

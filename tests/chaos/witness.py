@@ -7,17 +7,19 @@ launched the tasks: what was acknowledged to him, and what he told them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import durable
+from durable.model import Program
 from tests.engine.database import Database, workflow
 from tests.net.servers import Received, Server, response, serving
 
@@ -71,11 +73,22 @@ class Receiver:
 
 @dataclass
 class Ledger:
-    """What the clients know: ids that were acknowledged, how many launches may have been, what each task was told."""
+    """What the clients know.
 
-    acknowledged: set[int] = field(default_factory=set)
-    unknown: int = 0
+    `launches`: the id of each task by its name, None unless it was acknowledged. `told`: what each task was told.
+    """
+
+    launches: dict[str, int | None] = field(default_factory=dict)
     told: dict[int, set[int]] = field(default_factory=dict)
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(task is not None for task in list(self.launches.values()))
+
+    @property
+    def in_doubt(self) -> int:
+        """Launches that failed: perhaps they took place."""
+        return len(self.launches) - self.acknowledged
 
 
 class Crowd:
@@ -87,25 +100,36 @@ class Crowd:
         self._client = durable.Client(database.url)
         self._chance = chance
         self._data = {"url": server.url("/"), "steps": STEPS, "wait_after": WAIT_AFTER}
-        self._last = 0
+        self._numbers = itertools.count(1)
+        self._known: set[int] = set()
         self._to_tell: list[tuple[float, int]] = []
 
-    def launch(self, count: int, name: str = "witnessed") -> list[int]:
+    def launch(self, count: int) -> list[int]:
         """The ids, none when nobody knows whether they exist."""
+        names = [f"witnessed {next(self._numbers)}" for _ in range(count)]
+        self.ledger.launches.update(dict.fromkeys(names))
         try:
-            ids = self._client.launch_many(workflow("witnessed"), [(name, self._data)] * count)
+            ids = self._client.launch_many(workflow("witnessed"), [(name, self._data) for name in names])
         except durable.DurableError:
-            self.ledger.unknown += count
             return []
-        self.ledger.acknowledged.update(ids)
+        self.ledger.launches.update(zip(names, ids, strict=True))
         return ids
+
+    def launch_one(self, name: str, program: Program, client: durable.Client) -> None:
+        """By somebody else, in any thread. The name is that of no other task."""
+        self.ledger.launches[name] = None
+        with suppress(durable.DurableError):
+            self.ledger.launches[name] = client.launch(name, program, self._data)
 
     def tell(self, within: float = 2.0) -> None:
         """Send what is due: each new task gets its notification at a random moment of so many seconds."""
         now = time.monotonic()
-        for (task,) in self._database.query("SELECT id FROM durable.task WHERE id > %s ORDER BY id", self._last):
-            self._last = task
-            self._to_tell.append((now + self._chance.uniform(0, within), task))
+        # Not those after the last one known: a launch that began earlier may be committed later.
+        unfinished = "SELECT id FROM durable.task WHERE state IN ('ready', 'active', 'suspended') ORDER BY id"
+        for (task,) in self._database.query(unfinished):
+            if task not in self._known:
+                self._known.add(task)
+                self._to_tell.append((now + self._chance.uniform(0, within), task))
         due = [task for at, task in self._to_tell if at <= now]
         self._to_tell = [(at, task) for at, task in self._to_tell if at > now]
         for task in due:

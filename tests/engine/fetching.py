@@ -10,18 +10,20 @@ import wasmtime
 LOOPBACK = {"egress_allow": "127.0.0.1"}
 
 #: In the memory of the guest: offset and text.
-_METHOD, _LABEL, _DONE = (0, "POST"), (16, "old"), (32, "true")
+_METHOD, _DONE = (0, "POST"), (32, "true")
 _NAME, _VALUE, _BODY = 48, 64, (80, "body")
-_HEADERS, _ENTERED, _ANSWER, _URL = 128, 256, 272, 512
+_HEADERS, _ENTERED, _ANSWER, _URL, _LABEL = 128, 256, 272, 512, 1024
 
 
-def fetching(url: str, folder: Path, *, status: int = 200, header: tuple[str, str] = ("x-own", "1")) -> Path:
+def fetching(
+    url: str, folder: Path, *, status: int = 200, header: tuple[str, str] = ("x-own", "1"), label: str = "old"
+) -> Path:
     """A component that sends one POST with two equal headers and a body, and fails unless it gets this status.
 
-    Name and value of the header have at most 16 characters.
+    Name and value of the header have at most 16 characters, the URL 512.
     """
     header_name, header_value = header
-    texts = [_METHOD, _LABEL, _DONE, (_NAME, header_name), (_VALUE, header_value), _BODY, (_URL, url)]
+    texts = [_METHOD, (_LABEL, label), _DONE, (_NAME, header_name), (_VALUE, header_value), _BODY, (_URL, url)]
     data = "".join(f'(data (i32.const {offset}) "{text}")' for offset, text in texts)
     headers = "".join(
         f"(i32.store (i32.const {_HEADERS + 16 * number + 4 * word}) (i32.const {value}))"
@@ -30,7 +32,7 @@ def fetching(url: str, folder: Path, *, status: int = 200, header: tuple[str, st
     )
     text = _GUEST.format(
         data=data, header=headers, url=_URL, url_size=len(url), headers=_HEADERS, status=status, entered=_ENTERED,
-        answer=_ANSWER, method=_METHOD[0], label=_LABEL[0], done=_DONE[0], body=_BODY[0],
+        answer=_ANSWER, method=_METHOD[0], label=_LABEL, label_size=len(label), done=_DONE[0], body=_BODY[0],
     )  # fmt: skip
     path = folder / "fetching.wasm"
     path.write_bytes(bytes(wasmtime.wat2wasm(text)))
@@ -76,7 +78,7 @@ _GUEST = """(component
         {data}
         (func (export "run") (result i32)
             {header}
-            (call $enter (i32.const {label}) (i32.const 3) (i32.const 0) (i32.const {entered}))
+            (call $enter (i32.const {label}) (i32.const {label_size}) (i32.const 0) (i32.const {entered}))
             (if (i32.load8_u (i32.const {entered})) (then (return (i32.const 0))))
             (call $fetch (i32.const {method}) (i32.const 4) (i32.const {url}) (i32.const {url_size})
                 (i32.const {headers}) (i32.const 2) (i32.const 1) (i32.const {body}) (i32.const 4)

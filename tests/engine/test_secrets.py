@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from durable.embedded import EmbeddedServer
 from tests.engine.conftest import StartService
-from tests.engine.database import Database
+from tests.engine.database import Database, wait_until
 from tests.engine.fetching import fetching
 from tests.engine.service import Service
-from tests.net.servers import response, saying, serving
+from tests.metrics.scrapes import OPENMETRICS
+from tests.net.servers import Received, response, saying, serving
 
 DATABASE, HEADER, USER = "canary-database", "canary-header", "canary-user"
-CANARIES = (DATABASE, HEADER, USER)
+BASIC = b64encode(f"{USER}:{USER}".encode()).decode()
+CANARIES = (DATABASE, HEADER, USER, BASIC)
 COMMANDS = [
     ["list"], ["workers"], ["doctor"], ["show", "1"], ["events", "1"], ["logs", "1"], ["wait", "1"],
     ["program", "list"], ["migrate"], ["launch", "t", "no-such-program"], ["supervise", "--workers", "1"],
@@ -63,8 +74,46 @@ def everything_stored(database: Database) -> str:
     return repr(rows)
 
 
+@contextmanager
+def out_of_reach(database: Database, server: EmbeddedServer) -> Iterator[None]:
+    """Nobody gets into this database, and whoever was in it is thrown out."""
+    name = str(database.value("SELECT current_database()"))
+    setting = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(setting.format(sql.Identifier(name), sql.Literal(False)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            yield
+        finally:
+            connection.execute(setting.format(sql.Identifier(name), sql.Literal(True)))
+
+
+def exporter_of(service: Service) -> str:
+    return wait_until(lambda: re.search(r"served at (http://\S+)/metrics", service.log), "a port")[1]
+
+
+def everything_served(exporter: str) -> str:
+    """All pages."""
+    pages = [page(f"{exporter}/{path}") for path in ("metrics", "healthz", "readyz", "", "no-such-page")]
+    return "\n".join([*pages, page(f"{exporter}/metrics", OPENMETRICS)])
+
+
+def page(url: str, accept: str = "text/plain") -> str:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"accept": accept}), timeout=10) as answer:
+            return f"{answer.headers}{answer.read().decode()}"
+    except urllib.error.HTTPError as error:
+        return f"{error} {error.headers}{error.read().decode()}"
+
+
+def asking_for_a_user(request: Received, connection: socket.socket) -> bool:
+    known = request.values("authorization") == [f"Basic {BASIC}".encode()]
+    connection.sendall(response(b"yes") if known else response(b"no", status=401))
+    return True
+
+
 def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]:
-    """One that is answered, and one for each way in which a request goes wrong."""
+    """Two that are answered, and one for each way in which a request goes wrong."""
     urls = [
         f"http://127.0.0.1:{port}/", f"http://{USER}:{USER}@127.0.0.1:{port}/", f"http://{USER}:{USER}@127.0.0.1:1/",
         f"http://{USER}:{USER}@10.0.0.1/", f"http://{USER}:{USER}@no-such-host.invalid/",
@@ -72,27 +121,63 @@ def requests_that_fail(database: Database, folder: Path, port: int) -> list[int]
     tasks = []
     for number, url in enumerate(urls):
         (folder / str(number)).mkdir()
-        program = database.program(fetching(url, folder / str(number), header=("authorization", HEADER)))
+        label = f"durable::http::send(POST {url})"  # as the Rust crates have it
+        header = "x-secret" if USER in url else "authorization"
+        component = fetching(url, folder / str(number), header=(header, HEADER), label=label)
+        program = database.program(component)
         tasks.append(database.value("INSERT INTO durable.task (name, wasm) VALUES ('t', %s) RETURNING id", program))
     return tasks
 
 
 def test_no_secret_is_told(
-    database: Database, start_service: StartService, cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    database: Database, server: EmbeddedServer, start_service: StartService, cache_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     plain = database.url
     monkeypatch.setattr(database, "url", with_password(plain))
-    with serving(saying(response(b"no", status=401), response(b"yes"))) as server:
-        service: Service = start_service(workers=1, log_level="debug", egress_allow="127.0.0.1")
-        for task in requests_that_fail(database, tmp_path, server.port):
+    with serving(asking_for_a_user) as receiver:
+        service: Service = start_service(
+            workers=1, log_level="debug", egress_allow="127.0.0.1", metrics_addr="127.0.0.1:0"
+        )
+        for task in requests_that_fail(database, tmp_path, receiver.port):
             database.wait_for_end(task)
-        assert any(HEADER.encode() in value for one in server.requests for value in one.values("authorization"))
+        sent = {value for request in receiver.requests for value in request.values("authorization")}
+        assert sent == {HEADER.encode(), f"Basic {BASIC}".encode()}
+        assert f"durable::http::send(POST http://127.0.0.1:{receiver.port}/)" in everything_stored(database)
         assert_clean(command_lines(), "the process list")
+    exporter = exporter_of(service)
+    assert 'durable_http_requests_total{outcome="refused"} 1' in page(f"{exporter}/metrics")
+    assert_clean(everything_served(exporter), "what the exporter serves")
     for command in COMMANDS[:-1]:
         assert_clean(durable(with_password(plain), *command, cache_folder=cache_folder), f"the output of {command}")
     assert_clean(everything_stored(database), "the database")
+    with out_of_reach(database, server):
+        wait_until(lambda: "503" in page(f"{exporter}/readyz"), "the end of readiness")
+        assert_clean(everything_served(exporter), "what the exporter serves without a database")
+    wait_until(lambda: "503" not in page(f"{exporter}/readyz"), "readiness")
     service.stop()
+    assert "exporter" in service.log
     assert_clean(service.log, "the log of the service")
+
+
+def test_the_label_of_a_request_has_no_user_and_journals_in_which_it_has_one_are_replayed(
+    database: Database, start_service: StartService
+) -> None:
+    with serving(saying(response(b"hello"))) as server:
+        start_service(workers=1, egress_allow="127.0.0.1")
+        shown = server.url("/path@home")
+        url = shown.replace("//", f"//{USER}:{USER}@")
+        task = database.launch("http-echo", {"url": url})
+        assert database.wait_for_end(task) == "complete", database.failure(task)
+        assert database.labels(task)[0] == f"durable::http::send(GET {shown})"
+        as_given = f"durable::http::send(GET {url})"  # as others that speak the contract record it
+        database.query("UPDATE durable.event SET label = %s WHERE task_id = %s AND index = 0", as_given, task)
+        database.query("DELETE FROM durable.event WHERE task_id = %s AND index > 0", task)
+        database.query("DELETE FROM durable.log WHERE task_id = %s", task)
+        database.query("UPDATE durable.task SET state = 'ready' WHERE id = %s", task)
+        assert database.wait_for_end(task) == "complete", database.failure(task)
+        assert database.labels(task) == [as_given, "wasi:io/streams.output-stream.write"]
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable.journal.cursor import BrokenJournal, Cursor, Divergence
+from durable.journal.label_text import without_user
 from durable.model import Event
 
 Journal = list[Event]
@@ -154,6 +155,28 @@ def test_a_divergence_leaves_the_cursor_where_it_is(journal: list[str], at: int,
                 cursor.replay(wrong)
             assert (cursor.index, cursor.length) == (at, len(events))
     assert [cursor.replay(event.label) for event in events[at:]] == [event.value for event in events[at:]]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("durable::http::send(GET https://me:s3cr3t@shop.example/a@b)", "durable::http::send(GET https://shop.example/a@b)"),
+        ("durable::http::send(PUT http://t0k3n@[::1]:80)", "durable::http::send(PUT http://[::1]:80)"),
+        ("durable::http::send(GET http://a@b@h?c@d)", "durable::http::send(GET http://h?c@d)"),
+        ("durable::http::send(GET http://h/?at=a@b)", "durable::http::send(GET http://h/?at=a@b)"),
+        ("tell http://me:s3cr3t@shop.example/", "tell http://me:s3cr3t@shop.example/"),
+    ],
+)  # fmt: skip
+def test_a_request_is_replayed_whether_its_label_was_recorded_with_its_user_or_without(label: str, shown: str) -> None:
+    assert without_user(label) == shown
+    for recorded in (label, shown):
+        assert cursor_with(journal_of(recorded)).replay(shown) == f'"0 {recorded}"'
+
+
+def test_a_divergence_tells_no_user_of_a_recorded_request() -> None:
+    cursor = cursor_with(journal_of("durable::http::send(GET https://me:s3cr3t@shop.example/)"))
+    with pytest.raises(Divergence, match=r'label "durable::http::send\(GET https://shop\.example/\)"'):
+        cursor.replay("b")
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
