@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from durable.drivers.connecting import AsyncConn, connection_settings
+from durable.drivers.ended import has_ended
 from durable.drivers.faults import translated, translated_connect
 from durable.drivers.hints import hinted_task, listen_statement
 from durable.errors import DurableError
@@ -167,7 +168,6 @@ class AsyncPooled:
                 timeout=10.0,
                 reconnect_timeout=5.0,  # then the next statement tries again, rather than wait for a long back-off
                 open=False,
-                check=AsyncConnectionPool.check_connection,
                 name="durable-client",
             ),
             owned=True,
@@ -183,8 +183,21 @@ class AsyncPooled:
                 await (await self.dedicated()).close()
                 await self._pool.open()
                 self._opened = True
-        async with self._pool.connection() as connection:
-            yield connection
+        connection = await self._living()
+        try:
+            async with connection:  # commits, and does not close what is a pool's
+                yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _living(self) -> AsyncConn:
+        """What the pool's own check would do with a round trip before each statement, and pauses of seconds."""
+        while True:
+            connection = await self._pool.getconn()
+            if not has_ended(connection):
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
 
     async def dedicated(self) -> AsyncConn:
         """A connection of its own, which the caller closes."""

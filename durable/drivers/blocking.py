@@ -14,6 +14,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from durable.drivers.connecting import Conn, connect, connection_settings
+from durable.drivers.ended import has_ended
 from durable.drivers.faults import translated, translated_connect
 from durable.drivers.hints import hinted_task, listen_statement
 from durable.errors import DurableError
@@ -171,19 +172,33 @@ class Pooled:
                 timeout=10.0,
                 reconnect_timeout=5.0,  # then the next statement tries again, rather than wait for a long back-off
                 open=False,
-                check=ConnectionPool.check_connection,
                 name="durable-client",
             ),
             owned=True,
         )
 
-    def connection(self) -> AbstractContextManager[Conn]:
+    @contextmanager
+    def connection(self) -> Iterator[Conn]:
         if not self._opened:
             # A pool that cannot connect only ever says that it timed out: find out why before it is opened.
             self.dedicated().close()
             self._pool.open()
             self._opened = True
-        return self._pool.connection()
+        connection = self._living()
+        try:
+            with connection:  # commits, and does not close what is a pool's
+                yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _living(self) -> Conn:
+        """What the pool's own check would do with a round trip before each statement, and pauses of seconds."""
+        while True:
+            connection = self._pool.getconn()
+            if not has_ended(connection):
+                return connection
+            connection.close()
+            self._pool.putconn(connection)
 
     def dedicated(self) -> Conn:
         conninfo, kwargs = self._pool.conninfo, self._pool.kwargs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from durable import AsyncClient, Client, DatabaseUnavailable, DurableError, Sche
 from durable.embedded import EmbeddedServer
 from durable.errors import ConfigError, TryAgain
 from tests.client.databases import Worker
+from tests.engine.database import wait_until
 
 SECRET = "s3cr3t-canary"
 
@@ -131,11 +133,20 @@ def test_a_pool_without_a_free_connection_is_told_so(url: str) -> None:
         Client(pool).tasks()
 
 
-def test_a_client_reconnects_after_its_connections_were_lost(client: Client, worker: Worker) -> None:
-    assert client.tasks() == []
-    worker.sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+def test_a_client_reconnects_after_its_connections_were_lost(client: Client, worker: Worker, url: str) -> None:
+    """All four of them, and at once: the pauses of a pool that finds one broken after the other come to seconds."""
+    with ThreadPoolExecutor(4) as threads, psycopg.connect(url) as lock:
+        lock.execute("LOCK TABLE durable.task")
+        calls = [threads.submit(client.tasks) for _ in range(4)]
+        waiting = "SELECT count(*) = 4 FROM pg_locks WHERE relation = 'durable.task'::regclass AND NOT granted"
+        wait_until(lambda: lock.execute(waiting).fetchone() == (True,), "four connections")
+        lock.rollback()
+        assert [call.result() for call in calls] == [[], [], [], []]
+    worker.sql.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 
+    started = time.monotonic()
     assert client.tasks() == []
+    assert time.monotonic() - started < 3
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
