@@ -12,7 +12,7 @@ from tests.hostile.calls import Host
 from tests.hostile.puppet import SCRATCH, Command, Literal, Result, script
 from tests.proof import figure, pieces, seed
 
-CASES = figure(150, 1250)  # of each of two pieces
+CASES = figure(150, 1000)  # of each of two pieces
 #: Elements of lists that one call may hand over.
 MOST = (128 << 20) // 48
 pytestmark = [pytest.mark.proof(minutes=2), pytest.mark.timeout(1800)]

@@ -21,7 +21,7 @@ MOVES = 50
 pytestmark = pytest.mark.timeout(1800)
 
 
-@pytest.mark.proof(minutes=2)
+@pytest.mark.proof(minutes=3)
 @pieces(8)
 def test_no_promise_is_broken(simulated: SimulatedDatabase, piece: int) -> None:
     total: Counter[str] = Counter()

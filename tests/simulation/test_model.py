@@ -145,7 +145,7 @@ def run(database: SimulatedDatabase, examples: int) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.proof(minutes=3)
+@pytest.mark.proof(minutes=1)
 @pytest.mark.timeout(1800)
 def test_no_sequence_of_moves_breaks_a_promise(simulated: SimulatedDatabase) -> None:
-    run(simulated, figure(5, 150))
+    run(simulated, figure(5, 40))
