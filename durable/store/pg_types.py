@@ -7,7 +7,7 @@ tuples of `durable/wit/sql.wit`. The binary forms are those of PostgreSQL's send
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from durable.wasm.values import Case
 
 _EPOCH = 946_684_800  # 2000-01-01 in seconds since the Unix epoch: where PostgreSQL counts from
 _MICRO = 1_000_000
+_size = struct.Struct("!i").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,16 @@ class _Shape:
     name: str
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
+    form: str = ""  # of a number, as `struct` names it
 
 
 class UnreadableValue(ValueError):
     """The bytes are no value of the shape: NULL within an array, an array of several dimensions, an infinite time."""
 
 
-def _fixed(form: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    packer = struct.Struct(form)
-    return packer.pack, lambda data: packer.unpack(data)[0]
+def _number(oid: int, array_oid: int, name: str, form: str) -> _Shape:
+    packer = struct.Struct(f"!{form}")
+    return _Shape(oid, array_oid, name, packer.pack, lambda data: packer.unpack(data)[0], form)
 
 
 def _encode_instant(seconds: int, nanoseconds: int) -> bytes:
@@ -87,13 +89,13 @@ def _decode_inet(data: bytes) -> Case:
 def _shapes() -> dict[str, _Shape]:
     uuid = struct.Struct("!QQ")
     return {
-        "boolean": _Shape(16, 1000, "bool", *_fixed("!?")),
-        "float4": _Shape(700, 1021, "float4", *_fixed("!f")),
-        "float8": _Shape(701, 1022, "float8", *_fixed("!d")),
-        "int1": _Shape(18, 1002, '"char"', *_fixed("!b")),
-        "int2": _Shape(21, 1005, "int2", *_fixed("!h")),
-        "int4": _Shape(23, 1007, "int4", *_fixed("!i")),
-        "int8": _Shape(20, 1016, "int8", *_fixed("!q")),
+        "boolean": _number(16, 1000, "bool", "?"),
+        "float4": _number(700, 1021, "float4", "f"),
+        "float8": _number(701, 1022, "float8", "d"),
+        "int1": _number(18, 1002, '"char"', "b"),
+        "int2": _number(21, 1005, "int2", "h"),
+        "int4": _number(23, 1007, "int4", "i"),
+        "int8": _number(20, 1016, "int8", "q"),
         "text": _Shape(25, 1009, "text", str.encode, bytes.decode),
         "bytea": _Shape(17, 1001, "bytea", bytes, bytes),
         "timestamptz": _Shape(
@@ -139,39 +141,64 @@ def known_types() -> dict[int, PgType]:
 def encode(ty: PgType, value: Any) -> bytes:
     """The binary form. Raises struct.error, UnicodeError, ValueError for a value that the type cannot hold."""
     assert ty.shape is not None
-    one = SHAPES[ty.shape].encode
+    shape = SHAPES[ty.shape]
     if not ty.is_array:
-        return one(value)
+        return shape.encode(value)
     # One dimension with lower bound 1; an empty array has none.
     head = struct.pack("!iii", 1 if value else 0, 0, ty.element)
     if not value:
         return head
-    parts = [head, struct.pack("!ii", len(value), 1)]
-    for item in value:
-        data = one(item)
-        parts += (struct.pack("!i", len(data)), data)
+    head += struct.pack("!ii", len(value), 1)
+    if shape.form:
+        return head + _number_items(shape.form, value)
+    parts = [head]
+    for one in map(shape.encode, value):
+        parts += (len(one).to_bytes(4, "big"), one)
     return b"".join(parts)
 
 
+def _number_items(form: str, numbers: Sequence[Any]) -> bytearray:
+    """Each behind its size: the numbers are packed at once and put between the sizes byte by byte."""
+    packed, width = struct.pack(f"!{len(numbers)}{form}", *numbers), struct.calcsize(f"!{form}")
+    items = bytearray((width.to_bytes(4, "big") + bytes(width)) * len(numbers))
+    for at in range(width):
+        items[4 + at :: 4 + width] = packed[at::width]
+    return items
+
+
 def decode(ty: PgType, data: bytes) -> Any:
-    """The value of a binary form. Raises UnreadableValue."""
+    """The value of a binary form. Raises UnreadableValue, struct.error, ValueError."""
     assert ty.shape is not None
-    one = SHAPES[ty.shape].decode
-    return [one(item) for item in _array_items(data)] if ty.is_array else one(data)
+    shape = SHAPES[ty.shape]
+    if not ty.is_array:
+        return shape.decode(data)
+    count = _length(data)
+    return _numbers(data, shape.form, count) if shape.form else list(map(shape.decode, _items(data, count)))
 
 
-def _array_items(data: bytes) -> list[bytes]:
+def _length(data: bytes) -> int:
     dimensions, _, _ = struct.unpack_from("!iii", data)
-    if dimensions == 0:
-        return []
     if dimensions > 1:
         raise UnreadableValue("an array of several dimensions has no value here")
-    (count,) = struct.unpack_from("!i", data, 12)
-    items, at = [], 20
+    return _size(data, 12)[0] if dimensions else 0
+
+
+def _numbers(data: bytes, form: str, count: int) -> list[Any]:
+    """The items of an array of numbers, which all have the same size as long as none is NULL."""
+    width = struct.calcsize(f"!{form}")
+    if count and len(data) != 20 + (4 + width) * count:
+        raise UnreadableValue("an array that contains NULL has no value here")
+    packed = bytearray(width * count)
+    for at in range(width):
+        packed[at::width] = data[24 + at :: 4 + width]
+    return list(struct.unpack(f"!{count}{form}", packed))
+
+
+def _items(data: bytes, count: int) -> Iterator[bytes]:
+    at = 20
     for _ in range(count):
-        (size,) = struct.unpack_from("!i", data, at)
+        (size,) = _size(data, at)
         if size < 0:
             raise UnreadableValue("an array that contains NULL has no value here")
-        items.append(data[at + 4 : at + 4 + size])
         at += 4 + size
-    return items
+        yield data[at - size : at]

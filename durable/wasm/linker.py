@@ -96,6 +96,7 @@ def _callback(
         fiber = fibers[context]
         try:
             resources = fiber.resources
+            resources.begin_call()
             answer = function(fiber.guest, *[lift(resources, arguments + offset) for lift, offset in lifts])
             if type(answer) is CoroutineType:
                 fiber.set_aside(answer, lower, results)

@@ -12,6 +12,7 @@ import pytest
 
 from durable.execution.database import GuestDatabase
 from durable.host import sql
+from durable.host.sql_values import FUNCTIONS, Value
 from durable.wasm.traps import GuestTrap
 from tests.execution.tables import Tables
 from tests.guest_sql.guest import Guest, worker_with_secret
@@ -82,6 +83,52 @@ def test_after_the_count_there_is_nothing(within: Callable[..., None]) -> None:
         await guest.send("SELECT 1")
         assert await sql.fetch(guest.run) is None
         assert await sql.fetch(guest.run) is None
+
+    within(act)
+
+
+# -- arrays ----------------------------------------------------------------------------------------------------------
+def value_of(guest: Guest, shape: str, values: object) -> Value:
+    """What the guest makes of them, to be a parameter."""
+    made: Value = FUNCTIONS[f"[static]value.{shape}-array"](guest.run, values)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("shape", "values", "text"),
+    [
+        ("boolean", [True, False, True], "{t,f,t}"),
+        ("int1", [65, 127], "{A,\x7f}"),
+        ("int2", [-(2**15), -1, 0, 2**15 - 1], "{-32768,-1,0,32767}"),
+        ("int4", [-(2**31), -1, 0, 2**31 - 1], "{-2147483648,-1,0,2147483647}"),
+        ("int8", [-(2**63), -1, 0, 2**63 - 1], "{-9223372036854775808,-1,0,9223372036854775807}"),
+        ("float4", [1.5, -0.25, float("inf")], "{1.5,-0.25,Infinity}"),
+        ("float8", [1e300, -0.1], "{1e+300,-0.1}"),
+        ("text", ["a", "", 'é"'], '{a,"","é\\""}'),
+        ("bytea", [b"a", b""], '{"\\\\x61","\\\\x"}'),
+        ("uuid", [(1, 2)], "{00000000-0000-0001-0000-000000000002}"),
+        ("int8", [], "{}"),
+    ],
+)
+def test_an_array_is_to_postgresql_what_it_is_to_the_workflow(
+    within: Callable[..., None], shape: str, values: list[Any], text: str
+) -> None:
+    async def act(guest: Guest) -> None:
+        await sql.query(guest.run, "SELECT $1, $1::text", [value_of(guest, shape, values)], ALL_ROWS)
+        row, _ = await guest.rest()
+        (_, array), (_, shown) = row.value[0]
+        assert FUNCTIONS[f"[method]value.as-{shape}-array"](guest.run, array) == values
+        assert FUNCTIONS["[method]value.as-text"](guest.run, shown) == text
+
+    within(act)
+
+
+@pytest.mark.parametrize("array", ["ARRAY[1, NULL]", "ARRAY[NULL, 1]", "ARRAY[[1, 2], [3, 4]]"])
+def test_an_array_that_has_no_value_reads_as_nothing(within: Callable[..., None], array: str) -> None:
+    async def act(guest: Guest) -> None:
+        row, _ = await guest.send(f"SELECT {array}")
+        ((_, value),) = row.value[0]
+        assert FUNCTIONS["[method]value.as-int4-array"](guest.run, value) is None
 
     within(act)
 

@@ -21,6 +21,7 @@ from durable.net.errors import NotPermitted
 from durable.net.message import Header, Request, Response
 from durable.wasm import ffi
 from durable.wasm.codec import codec_of
+from durable.wasm.resources import Resources
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
 from tests.host.stage import Stage, host
@@ -374,8 +375,9 @@ def fits(function: str, answer: Any) -> bool:
     assert isinstance(ty, wc.ResultType)
     box = ctypes.create_string_buffer(ffi.VALUE_SIZE)
     codec = codec_of(ty, world.resource_id)
-    codec.lower(None, ctypes.addressof(box), answer)
-    back = codec.lift(None, ctypes.addressof(box))
+    guest = Resources(0)
+    codec.lower(guest, ctypes.addressof(box), answer)
+    back = codec.lift(guest, ctypes.addressof(box))
     ffi.val_delete(ctypes.addressof(box))
     return bool(back == answer)
 

@@ -91,10 +91,10 @@ class Host:
         http = GuestHttp(self.client, lambda: True)
         return Run(task, CONFIG, Tail(7, 1, nobody), DatabaseClock(), nobody, database=database, http=http)
 
-    async def end_of(self, program: Program, data: str) -> tuple[str, str]:
+    async def end_of(self, program: Program, data: str, patience: float = 3) -> tuple[str, str]:
         """How a guest with this task data ends, and why. Raises for what must never happen."""
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(patience):
                 outcome: Outcome = await self.runner.run(self.run_of(data), program)
         except (Fenced, JournalUnavailable) as error:
             return type(error).__name__, str(error)

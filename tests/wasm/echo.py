@@ -11,6 +11,7 @@ import wasmtime
 from hypothesis import strategies as st
 
 from durable.wasm.engine import EpochTicker
+from durable.wasm.fiber import GuestLimits
 from durable.wasm.linker import HostFunction
 from durable.wasm.program import Program
 from durable.wasm.values import Case, Err, Ok
@@ -223,14 +224,25 @@ class Echo:
         self._machine = Machine(engine, ticker, interface, functions)
         self._program: Program = self._machine.program(_BODY)
 
+    def make(self, count: int) -> Any:
+        """What comes from the guest when it makes a list of so many values itself, each of zeros."""
+        self.returned = []
+        made = f"(call $put (i32.const {_ZEROS}) (i32.const {count}))"
+        program = self._machine.program(f'(func (export "run") (result i32) {made} (i32.const 0))', pages=_PAGES)
+        asyncio.run(self._machine.run(program, limits=GuestLimits(memory=_PAGES << 16, cpu=60)))
+        [returned] = self.returned
+        return returned
+
     def send(self, values: Sequence[Any]) -> Any:
         """What comes back for these values. Raises what the host's own conversion raises."""
         self._given, self.returned = values, []
-        asyncio.run(self._machine.run(self._program))
+        asyncio.run(self._machine.run(self._program, limits=GuestLimits(memory=_PAGES << 16, cpu=60)))
         [returned] = self.returned
         return returned
 
 
+#: Pages of memory: room for values of 24 bytes, as many as one call hands over.
+_PAGES, _ZEROS = 256, 1 << 16
 _BODY = """
     (func (export "run") (result i32)
         (call $get (i32.const 8))

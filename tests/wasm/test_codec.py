@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable.wasm.codec import _BLOCK
+from durable.wasm.resources import MAX_VALUES
+from durable.wasm.traps import GuestLimit
 from durable.wasm.values import Case, Err, Ok
 from tests.wasm.echo import (
     SCALARS,
@@ -30,6 +32,10 @@ from tests.wasm.echo import (
 )
 
 U8, STRING = Scalar("u8"), Scalar("string")
+#: As `struct` names them.
+_NUMBERS = {
+    "s8": "b", "s16": "h", "u16": "H", "s32": "i", "u32": "I", "s64": "q", "u64": "Q", "f32": "f", "f64": "d",
+}  # fmt: skip
 
 
 @settings(max_examples=40, deadline=None)
@@ -81,6 +87,67 @@ def test_a_large_variant_tells_all_its_cases_apart(echoes: Echoes) -> None:
     assert echoes.of(ty).send(cases) == cases
 
 
+@pytest.mark.parametrize("ty", [Scalar(name) for name in _NUMBERS], ids=repr)
+def test_lists_of_numbers_keep_the_order_of_many(echoes: Echoes, ty: Scalar) -> None:
+    number = struct.Struct(f"={_NUMBERS[ty.name]}")
+    chance = random.Random(7)
+    drawn = [number.unpack(chance.randbytes(number.size))[0] for _ in range(1000)]
+    values = [0 if math.isnan(value) else value for value in drawn]
+    assert echoes.of(ty).send(values) == values
+
+
+# -- how much one call hands over ------------------------------------------------------------------------------------
+COUNTED: list[tuple[EchoType, int]] = [
+    (STRING, 1),
+    (ListOf(U8), 1),
+    (ListOf(STRING), 1),
+    (EnumOf(2), 1),
+    (OptionOf(STRING), 2),
+    (TupleOf((STRING, U8)), 3),
+    (RecordOf((STRING, TupleOf((U8, U8)))), 5),
+    (VariantOf((None, STRING, TupleOf((U8, U8)))), 4),
+    (ResultOf(None, STRING), 2),
+    (FlagsOf(2), 3),
+]
+#: What one past the most meets, in each direction.
+TOO_MUCH = rf"more than {MAX_VALUES} values in lists .* in several calls"
+
+
+@pytest.mark.parametrize(("ty", "weight"), COUNTED, ids=repr)
+def test_one_call_hands_over_so_many_values_at_most(echoes: Echoes, ty: EchoType, weight: int) -> None:
+    echo, most = echoes.of(ty), MAX_VALUES // weight
+    assert len(echo.make(most)) == most
+    with pytest.raises(GuestLimit, match=TOO_MUCH):
+        echo.make(most + 1)
+    assert echo.returned == []
+
+
+def test_one_call_is_given_so_many_values_at_most(echoes: Echoes) -> None:
+    texts = ["x"] * MAX_VALUES
+    assert echoes.of(STRING).send(texts) == texts
+    with pytest.raises(GuestLimit, match=TOO_MUCH):
+        echoes.of(STRING).send([*texts, "x"])
+
+
+def test_the_values_of_lists_within_lists_count_together(echoes: Echoes) -> None:
+    echo = echoes.of(ListOf(STRING))
+    inner = ["x"] * (MAX_VALUES // 3 - 1)
+    assert echo.send([inner] * 3) == [inner] * 3
+    with pytest.raises(GuestLimit, match=TOO_MUCH):
+        echo.send([inner, inner, [*inner, "x"]])
+
+
+@pytest.mark.parametrize("ty", [Scalar("f32"), U8, Scalar("bool")], ids=repr)
+def test_numbers_do_not_count(echoes: Echoes, ty: EchoType) -> None:
+    assert list(echoes.of(ty).make(MAX_VALUES + 1)) == [0] * (MAX_VALUES + 1)
+
+
+def test_every_call_may_hand_over_as_much_again(echoes: Echoes) -> None:
+    echo = echoes.of(STRING)
+    for _ in range(2):
+        assert len(echo.send(["x"] * (MAX_VALUES - 1))) == MAX_VALUES - 1
+
+
 # -- what does not fit -----------------------------------------------------------------------------------------------
 #: None of them is a GuestTrap: it is not the guest that did wrong.
 HOST_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, struct.error)
@@ -103,6 +170,10 @@ UNFIT: list[tuple[EchoType, Any]] = [
     (ListOf(U8), [-1]),
     (ListOf(U8), "text"),
     (ListOf(Scalar("u16")), [1, 65536]),
+    (ListOf(Scalar("s64")), [1, 2**63]),
+    (ListOf(Scalar("s32")), [1, 1.0]),
+    (ListOf(Scalar("f32")), [1.0, 1e39]),
+    (ListOf(Scalar("f64")), [1.0, None]),
     (EnumOf(2), "e2"),
     (FlagsOf(2), frozenset({"b2"})),
     (VariantOf((U8, None)), Case("c2")),
