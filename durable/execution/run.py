@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from durable import metrics
 from durable.config import Config
 from durable.execution.database import GuestDatabase
+from durable.execution.held import Held
 from durable.execution.http import GuestHttp
 from durable.execution.inbox import Inbox, NotificationReader
 from durable.execution.tail import Tail, lost_lease
@@ -52,6 +53,7 @@ class Run:
         self.clock = clock
         self.reader = reader
         self.inbox = Inbox(tail, reader)
+        self.held = Held(config.guest_memory_limit)
         self.cursor = Cursor(task.events)
         self.transaction: Transaction | None = None
         self.in_effect = False  # of a plugin, outside of a transaction
@@ -150,21 +152,28 @@ class Run:
         self.on_progress()
         return index
 
-    def _check_event(self, label: str, value: str) -> None:
-        if self.tail.broken is not None:
-            raise self.tail.broken
+    def check_label(self, label: str) -> None:
+        """Raise GuestTrap, GuestLimit for a label of the guest's that no event can have."""
+        if _bytes(label) > MAX_LABEL_BYTES:
+            raise GuestLimit(f"the label {label[:100]!r}… has more than {MAX_LABEL_BYTES} bytes")
+        if "\0" in label:
+            raise GuestTrap("a label must not contain the character U+0000")
+
+    def check_value(self, label: str, value: str) -> None:
+        """Raise GuestLimit for a value that is too large for an event: before it is parsed, which takes long."""
         size = _bytes(value)
         if size > self.config.max_event_bytes:
             raise GuestLimit(
                 f"the value of event {label[:100]!r} has {size} bytes; "
                 f"max_event_bytes allows {self.config.max_event_bytes}"
             )
-        if _bytes(label) > MAX_LABEL_BYTES:
-            raise GuestLimit(f"the label {label[:100]!r}… has more than {MAX_LABEL_BYTES} bytes")
+
+    def _check_event(self, label: str, value: str) -> None:
+        if self.tail.broken is not None:
+            raise self.tail.broken
+        self.check_value(label, value)
         if self.cursor.index >= self.config.max_workflow_events:
             raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
-        if "\0" in label:
-            raise GuestTrap("a label must not contain the character U+0000")
 
     # -- transactions ------------------------------------------------------------------------------------------------
     async def open_database(self) -> GuestTransaction:

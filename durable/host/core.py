@@ -35,6 +35,7 @@ def task_created_at(run: Run) -> Datetime:
 
 def transaction_enter(run: Run, label: str, is_db: bool) -> str | Coroutine[Any, Any, str | None] | None:
     """The recorded result, or None: run the body now. Live, nothing has happened yet that could be recorded."""
+    run.check_label(label)
     label = without_user(label)
     if run.transaction is not None:
         raise GuestTrap(f"transaction {label!r} was entered within transaction {run.transaction.label!r}")
@@ -64,6 +65,7 @@ def transaction_exit(run: Run, data: str) -> Coroutine[Any, Any, None] | None:
     transaction = run.transaction
     if transaction is None:
         raise GuestTrap("transaction-exit was called but no transaction is open")
+    run.check_value(transaction.label, data)
     if transaction.database is not None or data.count("[") + data.count("{") > _SHALLOW:
         return _exit_later(run, transaction, data)
     _check_result(transaction, data)

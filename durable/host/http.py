@@ -15,13 +15,15 @@ from durable.wasm.linker import HostFunction
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
 
+#: Bytes of the objects that Python makes of a header.
+_PER_HEADER = 150
 #: `record http-request {method, url, headers, body, timeout}`; the timeout in nanoseconds.
 RequestRecord = tuple[str, str, list[Header], bytes | None, int | None]
 #: `record http-response {status, headers, body}`
 ResponseRecord = tuple[int, list[Header], bytes]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class HttpRequest2:
     """`resource http-request2`. Every part is checked when it is set: raises InvalidRequest."""
 
@@ -35,6 +37,12 @@ class HttpRequest2:
     def new(cls, method: str, url: str) -> HttpRequest2:
         check_method(method)
         return cls(method, Target.parse(url))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        headers = sum(len(name) + len(value) + _PER_HEADER for name, value in self.headers)
+        return len(self.target.path) + headers + len(self.body or b"")
 
     def set_method(self, method: str) -> None:
         check_method(method)
@@ -82,6 +90,7 @@ def set_timeout(run: Run, request: HttpRequest2, timeout: int) -> None:
 
 def set_body(run: Run, request: HttpRequest2, body: bytes) -> None:
     request.body = body
+    run.held.keep(request)
 
 
 def _open_transaction(run: Run) -> Transaction:
@@ -146,14 +155,16 @@ def _variant(error: errors.HttpError) -> Case:
     return Case("other", str(error))
 
 
-def _fallible(call: Callable[..., object]) -> HostFunction:
-    """A host function that answers with an `http-error2` for what the call refuses."""
+def _fallible(call: Callable[..., HttpRequest2 | None]) -> HostFunction:
+    """A host function that makes or changes a request, and answers with an `http-error2` for what the call refuses."""
 
     def function(run: Run, *arguments: Any) -> Ok | Err:
         try:
-            return Ok(call(*arguments))
+            answer = call(*arguments)
         except errors.HttpError as error:
             return Err(_resource(error))
+        run.held.keep(arguments[0] if answer is None else answer)
+        return Ok(answer)
 
     return function
 

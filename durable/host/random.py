@@ -20,6 +20,12 @@ def _bytes_of(label: str) -> Callable[[Run, int], bytes | Coroutine[Any, Any, by
                 f"{count} random bytes were requested; "
                 f"max_returned_buffer_len allows {run.config.max_returned_buffer_len}"
             )
+        if run.transaction is None and 3 * count > run.config.max_event_bytes:
+            # Each takes three characters at least; writing millions of them, only to be refused, takes a second.
+            raise GuestLimit(
+                f"{count} random bytes were requested outside of a transaction; "
+                f"max_event_bytes ({run.config.max_event_bytes}) allows no event of so many"
+            )
         return run.record(
             label,
             lambda: secrets.token_bytes(count) if run.entropy is None else run.entropy(count),

@@ -7,7 +7,7 @@ from typing import Any
 
 from durable.execution.run import Run
 from durable.host import sql_values
-from durable.host.sql_values import TypeInfo, Value, check_owner
+from durable.host.sql_values import MAX_TYPE_NAME, TypeInfo, Value, check_owner, new_value
 from durable.journal.faults import JournalUnavailable
 from durable.store.guest_sql import QueryFailed, Row, TookTooLong, TransactionLost
 from durable.wasm.traps import GuestTrap
@@ -74,6 +74,8 @@ async def fetch(run: Run) -> Ok | Err | None:
 async def type_with_name(run: Run, name: str) -> Ok | Err:
     """A type of the database by its name; what the database does not have is `err`."""
     database = await run.open_database()
+    if len(name) > MAX_TYPE_NAME:
+        return Err(f'type "{name[:MAX_TYPE_NAME]}…" does not exist')
     found = _TYPE_NAME.fullmatch(_STANDARD_NAMES.get(name.strip().lower(), name.strip()))
     ty = None
     if found:
@@ -102,7 +104,7 @@ def _folded(name: str) -> str:
 
 
 def _column(run: Run, name: str, ty: Any, data: bytes | None) -> tuple[str, Value]:
-    return name, Value(ty, data, run.transaction)
+    return name, new_value(run, ty, data)
 
 
 def _error_of(failure: QueryFailed) -> Case:

@@ -13,11 +13,13 @@ from durable.execution.run import Run
 from durable.execution.transaction import Transaction
 from durable.store.pg_types import SHAPES, PgType, UnreadableValue, decode, encode, known_types
 from durable.wasm.linker import HostFunction
-from durable.wasm.traps import GuestTrap
+from durable.wasm.traps import GuestLimit, GuestTrap
 from durable.wasm.values import Case, Err, Ok
 
 _KNOWN = known_types()
 _MAX_PREFIX = {"v4": 32, "v6": 128}
+#: PostgreSQL's own names have 63 bytes, and a schema's may stand before it.
+MAX_TYPE_NAME = 200
 #: What JSON of another form raises; OverflowError for a number like 1e999. An error of base64 is a ValueError.
 _MALFORMED = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
 
@@ -30,7 +32,7 @@ class TypeInfo:
     owner: Transaction | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Value:
     """A value in PostgreSQL's binary form, None for NULL."""
 
@@ -38,11 +40,26 @@ class Value:
     data: bytes | None
     owner: Transaction | None
 
+    @property
+    def size(self) -> int:
+        return len(self.data or b"")
+
+
+def new_value(run: Run, ty: PgType, data: bytes | None) -> Value:
+    """A value of the open transaction, if there is one. Raises GuestLimit when the guest holds too much."""
+    return run.held.keep(Value(ty, data, run.transaction))
+
 
 def check_owner(run: Run, resource: TypeInfo | Value) -> None:
     """Raise GuestTrap for a resource of a transaction that is over."""
     if resource.owner is not None and resource.owner is not run.transaction:
         raise GuestTrap("a type-info or value was used outside of the transaction that made it; serialize it instead")
+
+
+def _check_size(run: Run, value: Value) -> None:
+    most = run.config.max_returned_buffer_len
+    if value.size > most:
+        raise GuestLimit(f"an SQL value of {value.size} bytes was asked for; max_returned_buffer_len allows {most}")
 
 
 # -- type-info -------------------------------------------------------------------------------------------------------
@@ -71,15 +88,24 @@ def type_serialize(run: Run, info: TypeInfo) -> Ok | Err:
 async def type_deserialize(run: Run, text: str) -> Ok | Err:
     """A coroutine, as `value_deserialize`, because JSON is parsed recursively."""
     try:
-        return Ok(TypeInfo(_type_of_json(json.loads(text)), run.transaction))
+        return Ok(TypeInfo(_type_of_json(_parsed(run, text)), run.transaction))
     except _MALFORMED as error:
         return Err(f"not a serialized type-info: {error}")
+
+
+def _parsed(run: Run, text: str) -> Any:
+    """Raises ValueError for what is larger than any event, which serialized values are made for."""
+    if len(text) > run.config.max_event_bytes:
+        raise ValueError(f"it has {len(text)} characters; max_event_bytes allows {run.config.max_event_bytes}")
+    return json.loads(text)
 
 
 def _type_of_json(value: Any) -> PgType:
     ty = PgType(int(value["oid"]), str(value["name"]), value["shape"], bool(value["is_array"]), int(value["element"]))
     if ty.shape is not None and ty.shape not in SHAPES:
         raise ValueError(f"unknown shape {ty.shape!r}")
+    if len(ty.name) > MAX_TYPE_NAME:
+        raise ValueError(f"a name has {MAX_TYPE_NAME} characters at most")
     if not 0 <= ty.oid < 2**32 or not 0 <= ty.element < 2**32:
         raise ValueError("an OID is out of range")
     return ty
@@ -95,31 +121,32 @@ def value_type_info(run: Run, value: Value) -> TypeInfo:
 
 
 def value_clone(run: Run, value: Value) -> Value:
-    return Value(value.type, value.data, value.owner)
+    return run.held.keep(Value(value.type, value.data, value.owner))
 
 
 def value_serialize(run: Run, value: Value) -> Ok | Err:
+    _check_size(run, value)
     data = None if value.data is None else base64.b64encode(value.data).decode()
     return Ok(json.dumps({"type": asdict(value.type), "data": data}))
 
 
 async def value_deserialize(run: Run, text: str) -> Ok | Err:
     try:
-        fields = json.loads(text)
+        fields = _parsed(run, text)
         data = None if fields["data"] is None else base64.b64decode(fields["data"], validate=True)
-        return Ok(Value(_type_of_json(fields["type"]), data, run.transaction))
+        return Ok(new_value(run, _type_of_json(fields["type"]), data))
     except _MALFORMED as error:
         return Err(f"not a serialized value: {error}")
 
 
 def value_null(run: Run, info: TypeInfo) -> Value:
     check_owner(run, info)
-    return Value(info.type, None, run.transaction)
+    return new_value(run, info.type, None)
 
 
 def enum_value(run: Run, value: str, info: TypeInfo) -> Value:
     check_owner(run, info)
-    return Value(info.type, value.encode(), run.transaction)
+    return new_value(run, info.type, value.encode())
 
 
 def enum_array(run: Run, values: list[str], info: TypeInfo) -> Value:
@@ -127,7 +154,7 @@ def enum_array(run: Run, values: list[str], info: TypeInfo) -> Value:
     check_owner(run, info)
     if info.type.shape != "text" or not info.type.is_array:
         raise GuestTrap(f"enum-array needs the type of an array of an enum, and not {info.type.name}")
-    return Value(info.type, _encoded(info.type, values), run.transaction)
+    return new_value(run, info.type, _encoded(info.type, values))
 
 
 def _encoded(ty: PgType, value: Any) -> bytes:
@@ -147,6 +174,7 @@ def _reader(shape: str, is_array: bool) -> HostFunction:
         check_owner(run, value)
         if value.data is None or value.type.shape != shape or value.type.is_array != is_array:
             return None
+        _check_size(run, value)
         try:
             return decode(value.type, value.data)
         except (UnreadableValue, struct.error, ValueError):
@@ -156,7 +184,7 @@ def _reader(shape: str, is_array: bool) -> HostFunction:
 
 
 def _maker(ty: PgType) -> HostFunction:
-    return lambda run, value: Value(ty, _encoded(ty, value), run.transaction)
+    return lambda run, value: new_value(run, ty, _encoded(ty, value))
 
 
 def _inet_maker(ty: PgType) -> HostFunction:
@@ -165,7 +193,7 @@ def _inet_maker(ty: PgType) -> HostFunction:
             problem = _inet_problem(network)
             if problem:
                 return Err(problem)
-        return Ok(Value(ty, _encoded(ty, value), run.transaction))
+        return Ok(new_value(run, ty, _encoded(ty, value)))
 
     return make
 

@@ -11,6 +11,8 @@ from durable.store.session import Connection
 
 _TYPES = load("guest")["types"]
 _REMEMBERED_STATEMENTS = 1000
+#: Characters of one that is remembered: guests write statements as long as they like.
+_LONG_STATEMENT = 10_000
 
 
 class TypeCatalog:
@@ -28,6 +30,8 @@ class TypeCatalog:
 
     def remember_statement(self, sql: str) -> None:
         """Its column types are known; a later change of the schema shows as a type without a shape."""
+        if len(sql) > _LONG_STATEMENT:
+            return
         self._statements[sql] = None
         while len(self._statements) > _REMEMBERED_STATEMENTS:
             self._statements.popitem(last=False)

@@ -58,11 +58,11 @@ def _bodies(wasm: bytes, at: int, end: int) -> Iterator[int]:
 
 def _number(wasm: bytes, at: int) -> tuple[int, int]:
     """An unsigned LEB128 number and where it ends."""
-    number = shift = 0
-    while True:
+    number = 0
+    for shift in range(0, 35, 7):
         byte = wasm[at]
         at += 1
         number |= (byte & 0x7F) << shift
-        shift += 7
         if byte < 0x80:
             return number, at
+    raise IndexError("a number of more than 32 bits")

@@ -14,6 +14,7 @@ from durable.execution.database import GuestDatabase
 from durable.host import sql
 from durable.host.sql_values import FUNCTIONS, Value
 from durable.wasm.traps import GuestTrap
+from durable.wasm.values import Ok
 from tests.execution.tables import Tables
 from tests.guest_sql.guest import Guest, worker_with_secret
 from tests.guest_sql.playing import play
@@ -83,6 +84,17 @@ def test_after_the_count_there_is_nothing(within: Callable[..., None]) -> None:
         await guest.send("SELECT 1")
         assert await sql.fetch(guest.run) is None
         assert await sql.fetch(guest.run) is None
+
+    within(act)
+
+
+@pytest.mark.parametrize(("length", "is_found"), [(200, True), (201, False)])
+def test_the_name_of_a_type_is_looked_up_if_it_is_not_too_long(
+    within: Callable[..., None], length: int, is_found: bool
+) -> None:
+    async def act(guest: Guest) -> None:
+        answer = await sql.type_with_name(guest.run, "int4".ljust(length))
+        assert isinstance(answer, Ok) == is_found
 
     within(act)
 

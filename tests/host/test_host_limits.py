@@ -9,7 +9,7 @@ import pytest
 
 from durable.host.streams import OutputStream
 from durable.model import TaskState
-from durable.wasm.traps import GuestLimit
+from durable.wasm.traps import GuestLimit, GuestTrap
 from durable.wasm.values import Case, Err, Ok
 from tests.host.stage import Stage, journal
 
@@ -183,11 +183,73 @@ def test_an_event_with_a_character_that_cannot_be_stored_is_told_to_the_sender()
     assert stage.sent == []
 
 
-def test_a_label_may_have_64_kib() -> None:
-    async def scenario(stage: Stage, length: int) -> None:
-        await stage.call(ENTER, "x" * length, False)
-        await stage.call(EXIT, "1")
-
-    asyncio.run(scenario(Stage(), 65_536))
+@pytest.mark.parametrize("character", ["a", "é"])
+def test_a_label_may_have_64_kib_of_utf8(character: str) -> None:
+    label = character * (65_536 // len(character.encode()))
+    stage = Stage()
+    asyncio.run(stage.call(ENTER, label, False))
+    asyncio.run(stage.call(EXIT, "1"))
+    assert stage.recorded == [(label, "1")]
+    # Before the body has done anything.
     with pytest.raises(GuestLimit, match="more than 65536 bytes"):
-        asyncio.run(scenario(Stage(), 65_537))
+        asyncio.run(stage.call(ENTER, label + "x", False))
+    with pytest.raises(GuestTrap, match=r"must not contain the character U\+0000"):
+        asyncio.run(stage.call(ENTER, "a\0b", False))
+
+
+# -- what takes long is not begun ------------------------------------------------------------------------------------
+def test_a_result_that_is_too_large_is_refused_before_it_is_parsed() -> None:
+    stage = Stage(max_event_bytes=10)
+
+    async def exits_with(data: str) -> None:
+        await stage.call(ENTER, "t", False)
+        await stage.call(EXIT, data)
+
+    with pytest.raises(GuestLimit, match="has 11 bytes; max_event_bytes allows 10"):
+        asyncio.run(exits_with("no JSON at!"))
+
+
+def test_random_bytes_of_which_no_event_could_tell_are_not_drawn() -> None:
+    get = "wasi:random/random.get-random-bytes"
+    stage = Stage(max_event_bytes=3000, max_returned_buffer_len=10_000)
+    with pytest.raises(GuestLimit, match=r"max_event_bytes \(3000\) allows no event of so many"):
+        asyncio.run(stage.call(get, 1001))
+
+    async def within_a_transaction() -> bytes:
+        await stage.call(ENTER, "t", False)
+        drawn: bytes = await stage.call(get, 10_000)
+        return drawn
+
+    assert len(asyncio.run(within_a_transaction())) == 10_000
+
+
+# -- what the host keeps for a guest ---------------------------------------------------------------------------------
+SQL, HTTP = "durable:core/sql.", "durable:core/http."
+
+
+def test_the_sql_values_of_a_guest_may_be_as_large_as_its_memory() -> None:
+    stage = Stage(guest_memory_limit=1 << 20)
+
+    async def scenario() -> None:
+        text = "x" * (1 << 18)
+        held = [await stage.call(f"{SQL}[static]value.text", text) for _ in range(4)]
+        with pytest.raises(GuestLimit, match=r"larger than guest_memory_limit \(1048576 bytes\) together"):
+            await stage.call(f"{SQL}[method]value.clone", held[0])
+        held.pop()
+        held.append(await stage.call(f"{SQL}[static]value.text", text))
+
+    asyncio.run(scenario())
+
+
+def test_the_http_requests_of_a_guest_count_as_well_whatever_is_set_when() -> None:
+    stage = Stage(guest_memory_limit=1 << 20)
+
+    async def scenario() -> None:
+        request = (await stage.call(f"{HTTP}[static]http-request2.new", "POST", "http://a/")).value
+        other = (await stage.call(f"{HTTP}[static]http-request2.new", "POST", "http://a/")).value
+        await stage.call(f"{HTTP}[method]http-request2.set-body", request, bytes(1_000_000))
+        await stage.call(f"{HTTP}[method]http-request2.set-headers", other, [("x", b"")] * 10)
+        with pytest.raises(GuestLimit, match="guest_memory_limit"):
+            await stage.call(f"{HTTP}[method]http-request2.set-headers", other, [("x", b"")] * 1000)
+
+    asyncio.run(scenario())

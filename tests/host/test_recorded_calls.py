@@ -466,16 +466,15 @@ def test_what_a_transaction_prints_appears_at_its_index_when_it_commits() -> Non
 
 
 @pytest.mark.parametrize(
-    ("label", "data", "config"),
-    [("t", '"too large"', {"max_event_bytes": 5}), ("a\0b", "1", {}), ("t", "1", {"max_workflow_events": 0})],
+    ("data", "config"), [('"too large"', {"max_event_bytes": 5}), ("1", {"max_workflow_events": 0})]
 )
 def test_a_transaction_whose_event_is_refused_stays_open_so_that_its_prints_are_kept(
-    label: str, data: str, config: dict[str, Any]
+    data: str, config: dict[str, Any]
 ) -> None:
     stage = Stage(**config)
 
     async def scenario() -> None:
-        await stage.call(ENTER, label, False)
+        await stage.call(ENTER, "t", False)
         await stage.call("wasi:io/streams.[method]output-stream.write", STDOUT, b"the only trace\n")
         with pytest.raises(GuestTrap):
             await stage.call(EXIT, data)

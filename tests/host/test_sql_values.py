@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durable.wasm.traps import GuestTrap
+from durable.wasm.traps import GuestLimit, GuestTrap
 from durable.wasm.values import Err, Ok
 from tests.host.stage import Stage
 
@@ -43,6 +43,43 @@ def test_bytes_that_are_no_network_read_as_nothing(data: bytes) -> None:
     value = call("[static]value.deserialize", serialized(data))
     assert isinstance(value, Ok)
     assert call("[method]value.as-inet", value.value) is None
+
+
+def test_a_value_is_handed_out_up_to_max_returned_buffer_len() -> None:
+    stage = Stage(max_returned_buffer_len=20)
+
+    async def read(data: bytes) -> tuple[Any, Any]:
+        text = serialized(data, oid=25, name="text", shape="text")
+        value = (await stage.call(f"{SQL}[static]value.deserialize", text)).value
+        return await stage.call(f"{SQL}[method]value.as-text", value), await stage.call(
+            f"{SQL}[method]value.serialize", value
+        )
+
+    assert asyncio.run(read(b"x" * 20))[0] == "x" * 20
+    with pytest.raises(GuestLimit, match="SQL value of 21 bytes was asked for; max_returned_buffer_len allows 20"):
+        asyncio.run(read(b"x" * 21))
+
+
+@pytest.mark.parametrize("function", ["type-info", "value"])
+def test_what_is_larger_than_any_event_is_no_serialized_value(function: str) -> None:
+    text = call("[method]type-info.serialize", call("[static]type-info.int4")).value
+    if function == "value":
+        text = serialized(b"12345678")
+    stage = Stage(max_event_bytes=len(text))
+    deserialize = f"{SQL}[static]{function}.deserialize"
+    assert isinstance(asyncio.run(stage.call(deserialize, text)), Ok)
+    answer = asyncio.run(stage.call(deserialize, text + " "))
+    assert answer == Err(
+        f"not a serialized {function}: it has {len(text) + 1} characters; max_event_bytes allows {len(text)}"
+    )
+
+
+def test_the_name_of_a_type_has_a_limit() -> None:
+    def named(length: int) -> Any:
+        return call("[static]value.deserialize", serialized(None, name="n" * length))
+
+    assert isinstance(named(200), Ok)
+    assert named(201) == Err("not a serialized value: a name has 200 characters at most")
 
 
 @pytest.mark.parametrize("ty", ["text", "timestamptz-array", "inet-array", "uuid", "jsonb-array"])
