@@ -137,9 +137,9 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "wake_waiting, 100 tasks": _plain("journal", "wake_waiting", 8 * _BATCH, tasks=_active),
     "wake_all_waiting": lambda moment: Hot(load("journal")["wake_all_waiting"], {}, 15_000, scans="notification"),
     "events, 100 journals": _plain(
-        "journal", "events", 40 * _BATCH, tasks=_active, firsts=[0] * _BATCH, limit=1000
+        "journal", "events", 40 * _BATCH, tasks=_active, firsts=[0] * _BATCH, limit=1000, bytes=80_000
     ),
-    "pending_notifications, 100": _plain("journal", "pending_notifications", 6 * _BATCH, tasks=_active),
+    "pending_notifications, 100": _plain("journal", "pending_notifications", 6 * _BATCH, tasks=_active, bytes=80_000),
     "notified_tasks, 100": _plain("journal", "notified_tasks", 6 * _BATCH, tasks=_active),
     "task_states, 100": _plain("journal", "task_states", 6 * _BATCH, tasks=_active),
     "lost, 100": _plain(

@@ -18,6 +18,10 @@ _MAX_DIGITS = 16_000
 #: jsonb prints 1e16000 with all its zeros: a result of such numbers could be written, and be too large ever to be read.
 #: This is enough for every double.
 _MAX_MORE_DIGITS = 400
+#: So many digits may the exponents of one text stand for. A text that is shorter than this divided by the growth of its
+#: shortest such number, 1e399, does not have to be looked at.
+MAX_GROWTH = 1 << 20
+_SHORT = MAX_GROWTH * len("1e399,") // 399
 #: Numbers that cannot reach these limits: to look at every digit of one takes five times as long.
 _WITHIN_LIMITS = re.compile("[^eE]{1,300}(?:[eE][+-]?[0-3]?[0-9]{1,2})?")
 _SUSPECT = re.compile("\\\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
@@ -36,7 +40,7 @@ def check_json(text: str) -> None:
     """
     if (text.count("[") + text.count("{")) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-    _decode(text)
+    (_decode if len(text) <= _SHORT else _counting_decoder().decode)(text)
     if _SUSPECT.search(text):
         _check_characters(_decode_everything(text))
 
@@ -106,6 +110,20 @@ def _check_number(text: str) -> object:
     if max(abs(first_digit), abs(last_digit)) > min(_MAX_DIGITS, len(text) + _MAX_MORE_DIGITS):
         raise ValueError(f"the number {text[:40]} is out of range")
     return number
+
+
+def _counting_decoder() -> json.JSONDecoder:
+    room = MAX_GROWTH
+
+    def check(text: str) -> None:
+        nonlocal room
+        _check_number(text)
+        if "e" in text or "E" in text:
+            room -= abs(int(text.lower().partition("e")[2]))
+            if room < 0:
+                raise ValueError("its numbers with exponents are too long when they are written out")
+
+    return json.JSONDecoder(parse_constant=_refuse_constant, parse_float=check)
 
 
 def _check_characters(value: Any) -> None:

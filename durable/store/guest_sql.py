@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -34,8 +35,9 @@ from durable.store.type_catalog import TypeCatalog
 _QUERIES = load("guest")
 #: Rows that libpq hands over at once.
 _CHUNK = 100
-#: Rows that may be read before the guest asks for them.
+#: Rows that may be read before the guest asks for them, and bytes of their values.
 _READ_AHEAD = 10_000
+READ_AHEAD_BYTES = 16 << 20
 #: What may change settings, on which plans depend, other than a function of the database.
 _SETTING = (b"SET", b"RESET", b"DO", b"CALL")
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
@@ -67,6 +69,10 @@ class Row:
     """One row: (name, type, binary value or None for NULL) of each column."""
 
     columns: list[tuple[str, PgType, bytes | None]]
+
+    @property
+    def size(self) -> int:
+        return sum(len(data or b"") for _, _, data in self.columns)
 
 
 class GuestTransaction:
@@ -189,8 +195,11 @@ class GuestTransaction:
         async with self._turn:
             try:
                 async with self._faults():
-                    while self._reading and len(self._rows) < _READ_AHEAD:
+                    size = sum(row.size for row in self._rows)
+                    while self._reading and len(self._rows) < _READ_AHEAD and size < READ_AHEAD_BYTES:
+                        known = len(self._rows)
                         await self._read()
+                        size += sum(row.size for row in islice(self._rows, known, None))
                     if self._pgconn.transaction_status in _IDLE:
                         await self._connection.execute("")
             except (QueryFailed, TransactionLost, JournalUnavailable) as error:

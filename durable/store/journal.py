@@ -20,6 +20,8 @@ _QUERIES = load("journal")
 _ATTEMPTS = 5
 #: Events of one task read at once: few enough for a quick start, enough for a journal of 10,000 in 10 queries.
 HISTORY_PAGE = 1000
+#: Bytes of all the pages of one query, as the database stores them: a thousand events may be of 4 MiB each.
+PAGE_BYTES = 8 << 20
 
 
 class JournalStore:
@@ -79,7 +81,8 @@ class JournalReader:
 
     async def _fetch_events(self, requests: Sequence[tuple[int, int]]) -> list[list[Event]]:
         tasks, firsts = [task for task, _ in requests], [first for _, first in requests]
-        rows = await self._fetch("events", {"tasks": tasks, "firsts": firsts, "limit": HISTORY_PAGE})
+        pages_of = {"tasks": tasks, "firsts": firsts, "limit": HISTORY_PAGE, "bytes": PAGE_BYTES // len(requests)}
+        rows = await self._fetch("events", pages_of)
         pages: list[list[Event]] = [[] for _ in requests]
         for position, index, label, value in rows:
             pages[position - 1].append(Event(index, label, value))
@@ -87,7 +90,8 @@ class JournalReader:
 
     async def _fetch_notifications(self, tasks: Sequence[int]) -> list[list[Notification]]:
         pages: list[list[Notification]] = [[] for _ in tasks]
-        for position, *columns in await self._fetch("pending_notifications", {"tasks": list(tasks)}):
+        pages_of = {"tasks": list(tasks), "bytes": PAGE_BYTES // len(tasks)}
+        for position, *columns in await self._fetch("pending_notifications", pages_of):
             pages[position - 1].append(Notification(*columns))
         return pages
 

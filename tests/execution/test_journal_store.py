@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart, Message, TaskChange
 from durable.model import Event, TaskState
 from durable.store import journal as journal_module
-from durable.store.journal import JournalReader, JournalStore
+from durable.store.journal import PAGE_BYTES, JournalReader, JournalStore
 from durable.store.leases import LeaseStore
 from durable.store.session import Session
 from tests.execution.tables import Tables
@@ -500,6 +501,31 @@ def test_a_journal_is_read_in_pages_from_any_index(
     assert [page(first) for first in (0, 3, 6, 7)] == [[0, 1, 2], [3, 4, 5], [6], []]
     [event] = read(journal_url, lambda reader: reader.events(task, 6))
     assert event == Event(6, "label 6", "6")
+
+
+def test_a_page_is_as_small_as_its_events_are_large(journal_url: str, tables: Tables) -> None:
+    """A thousand events may be of 4 MiB each: a page has its first event and others up to its bytes."""
+    worker = tables.worker()
+    task, other = tables.task(worker), tables.task(worker)
+    half = f'"{secrets.token_hex(PAGE_BYTES // 4)}"'  # of a page, and nothing that could be compressed
+    large = [Event(index, "x", half) for index in range(5)]
+    append(journal_url, worker, JournalPart(task, 1, events=large), JournalPart(other, 1, events=large))
+
+    async def ask(reader: JournalReader) -> None:
+        assert [event.index for event in await reader.events(task, 0)] == [0, 1]
+        assert [event.index for event in await reader.events(task, 3)] == [3, 4]
+        pages = await asyncio.gather(reader.events(task, 0), reader.events(other, 0), reader.events(task, 4))
+        assert [event.index for event in pages[1]] == [0]
+
+    read(journal_url, ask)
+
+
+def test_as_many_notifications_are_looked_at_as_a_page_has_room_for(journal_url: str, tables: Tables) -> None:
+    task = tables.task(tables.worker())
+    for number in range(3):
+        tables.notify(task, str(number), f'"{secrets.token_hex(PAGE_BYTES // 4)}"')
+    seen = read(journal_url, lambda reader: reader.notifications(task))
+    assert [one.event for one in seen] == ["0", "1"]
 
 
 def test_many_readers_at_once_get_their_own_answers(journal_url: str, tables: Tables) -> None:

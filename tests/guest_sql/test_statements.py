@@ -13,6 +13,7 @@ import pytest
 from durable.execution.database import GuestDatabase
 from durable.host import sql
 from durable.host.sql_values import FUNCTIONS, Value
+from durable.store.guest_sql import READ_AHEAD_BYTES
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Ok
 from tests.execution.tables import Tables
@@ -165,6 +166,25 @@ def test_a_million_rows_do_not_fill_the_memory(within: Callable[..., None], rows
                 most = max(most, resident())
         await guest.send("SELECT 1")
         assert max(most, resident()) - before < 32 << 20
+
+    within(act)
+
+
+def test_rows_that_are_read_ahead_do_not_fill_the_memory(within: Callable[..., None]) -> None:
+    """Of 400 MB, as long as the workflow does something else than to fetch them."""
+
+    async def act(guest: Guest) -> None:
+        await sql.query(guest.run, "SELECT repeat('x', 200000) FROM generate_series(1, 2000)", [], ALL_ROWS)
+        await sql.fetch(guest.run)
+        before = resident()
+        assert guest.run.transaction is not None and guest.run.transaction.database is not None
+        for _ in range(3):
+            await guest.run.transaction.database.sql.touch()
+        assert resident() - before < 4 * READ_AHEAD_BYTES
+        left = 0
+        while await sql.fetch(guest.run) is not None:
+            left += 1
+        assert left == 2000, "1,999 rows and the count"
 
     within(act)
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
-from durable.journal.json_text import MAX_DEPTH, check_json, members
+from durable.journal.json_text import MAX_DEPTH, MAX_GROWTH, check_json, members
 
 
 class Server:
@@ -27,6 +27,10 @@ class Server:
             return self._connection.execute(query, (f"[{text}]",)).fetchall() == [(1,)]
         except (psycopg.Error, UnicodeEncodeError):
             return False
+
+    def prints(self, text: str) -> str:
+        (row,) = self._connection.execute("SELECT %s::jsonb::text", (text,)).fetchall()
+        return str(row[0])
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +230,16 @@ def test_a_number_that_jsonb_prints_much_longer_is_refused_since_many_could_neve
 ) -> None:
     assert jsonb.takes(number)
     assert not accepts(number)
+
+
+def test_exponents_may_stand_for_a_mebibyte_of_digits(jsonb: Server) -> None:
+    """PostgreSQL prints them all, and 4 MiB of them make a text of 300 MB."""
+    numbers = [f"1e-{MAX_GROWTH % 399}", *["-1E+399"] * (MAX_GROWTH // 399)]
+    fits = f"[{','.join(numbers)}]"
+    assert accepts(fits)
+    assert len(jsonb.prints(fits)) < MAX_GROWTH + 5 * len(fits)
+    assert not accepts(f"[1e1,{fits[1:]}")
+    assert accepts(f'["{"1e399 " * 10_000}", {"1.25," * 10_000} 1e0]'), "neither strings nor other numbers grow"
 
 
 # -- members ---------------------------------------------------------------------------------------------------------

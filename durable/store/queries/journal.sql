@@ -99,23 +99,28 @@ WHERE id IN (
 );
 
 -- name: events
--- One page of each of several journals.
-SELECT r.position, e.index, e.label, e.value
+-- One page of each of several journals: its first event, and as many more as the bytes have room for. They are counted as
+-- they are stored, which takes no look at the values themselves.
+SELECT r.position, e.index, e.label, e.value::text
 FROM unnest(%(tasks)s::bigint[], %(firsts)s::int[]) WITH ORDINALITY AS r (task_id, first, position)
 CROSS JOIN LATERAL (
-    SELECT index, label, value::text FROM durable.event
-    WHERE task_id = r.task_id AND index >= r.first ORDER BY index LIMIT %(limit)s
+    SELECT index, label, value, pg_column_size(value) AS size,
+        sum(pg_column_size(value)) OVER (ORDER BY index ROWS UNBOUNDED PRECEDING) AS up_to_here
+    FROM durable.event WHERE task_id = r.task_id AND index >= r.first ORDER BY index LIMIT %(limit)s
 ) AS e
+WHERE e.up_to_here - e.size < %(bytes)s::bigint
 ORDER BY r.position, e.index;
 
 -- name: pending_notifications
--- What each of several tasks can take now, the oldest first.
-SELECT r.position, n.id, n.created_at, n.event, n.data
+-- What each of several tasks can take now, the oldest first; in pages like those of the journals.
+SELECT r.position, n.id, n.created_at, n.event, n.data::text
 FROM unnest(%(tasks)s::bigint[]) WITH ORDINALITY AS r (task_id, position)
 CROSS JOIN LATERAL (
-    SELECT id, created_at, event, data::text FROM durable.notification
-    WHERE task_id = r.task_id ORDER BY id LIMIT 200
+    SELECT id, created_at, event, data, pg_column_size(data) AS size,
+        sum(pg_column_size(data)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS up_to_here
+    FROM durable.notification WHERE task_id = r.task_id ORDER BY id LIMIT 200
 ) AS n
+WHERE n.up_to_here - n.size < %(bytes)s::bigint
 ORDER BY r.position, n.id;
 
 -- name: notified_tasks
