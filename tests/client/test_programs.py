@@ -13,6 +13,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from durable import Client, DurableError, InvalidComponent, UnknownProgram
+from durable.operations import programs
 from durable.operations.programs import ProgramSource
 from tests.client.databases import Worker, component, core_module, idle_component, needy_component
 
@@ -82,6 +83,16 @@ def test_what_cannot_run_is_not_stored_and_it_is_said_why(client: Client, tmp_pa
         with pytest.raises(InvalidComponent, match=said):
             client.program(source)
     assert sql.execute("SELECT count(*) FROM durable.wasm").fetchone() == (0,)
+
+
+def test_a_component_may_have_256_mib(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert programs.MAX_COMPONENT_BYTES == 256 << 20
+    wasm = component(tmp_path).read_bytes()
+    monkeypatch.setattr(programs, "MAX_COMPONENT_BYTES", len(wasm) - 1)
+    with pytest.raises(InvalidComponent, match="the component is larger than"):
+        client.program(wasm)
+    monkeypatch.setattr(programs, "MAX_COMPONENT_BYTES", len(wasm))
+    client.program(wasm)
 
 
 def test_an_unknown_program_is_an_error_that_says_what_was_looked_for(client: Client) -> None:

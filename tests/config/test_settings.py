@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from durable.config import CREDENTIALS, KEYS, Config, check_relations, default_cache_folder, load
+from durable.config import CREDENTIALS, KEYS, Config, Key, check_relations, default_cache_folder, load
 from durable.errors import ConfigError
 
 NOWHERE = {"DURABLE_CONFIG": ""}
@@ -185,6 +185,17 @@ def test_a_size_is_bytes_or_has_a_unit(written: object, size: int) -> None:
 def test_a_bad_value_is_an_error_that_names_the_key_and_where_it_was(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} \(from {KEYS[key].flag}\)"):
         load({key: value}, {})
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS.values() if (key.least, key.most) != (None, None)], ids=lambda key: key.name
+)
+def test_a_bound_is_a_value_and_what_is_beyond_it_is_none(key: Key) -> None:
+    for bound, beyond, said in ((key.least, -1, "at least"), (key.most, 1, "at most")):
+        if bound is not None:
+            assert key.read(bound) == bound
+            with pytest.raises(ValueError, match=f"must be {said} "):
+                key.read(bound + (beyond if isinstance(key.default, int) else beyond * bound * 0.001))
 
 
 def test_a_bad_database_url_is_not_shown() -> None:

@@ -45,6 +45,23 @@ def test_an_application_runs_tasks_in_its_own_loop(database: Database, cache_fol
     assert database.query("SELECT * FROM durable.worker") == []
 
 
+def test_a_worker_has_max_tasks_and_the_next_one_waits_for_a_place(database: Database, cache_folder: Path) -> None:
+    async def application() -> None:
+        async with Worker(settings(database, cache_folder, max_tasks=2)) as worker:
+            tasks = [database.launch("collect", {"count": 1}) for _ in range(3)]
+            for task in tasks[:2]:
+                await until(database, task, "active")
+            await asyncio.sleep(0.5)  # in which a third would be claimed
+            assert (worker.task_count, database.state(tasks[2])) == (2, "ready")
+            database.notify(tasks[0], "go")
+            await until(database, tasks[2], "active")
+            for task in tasks[1:]:
+                database.notify(task, "go")
+                await until(database, task, "complete")
+
+    asyncio.run(application())
+
+
 def test_a_task_for_whose_guest_there_is_no_room_begins_again_later(
     database: Database, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,17 @@ async def test_very_many_events_are_written_in_several_batches() -> None:
         assert scene.store.batches == [[0, 1, 2], [3], [4], [5]]
 
 
+@scenario
+async def test_very_large_tails_are_written_in_several_batches() -> None:
+    quarter = "x" * (group_commit.MAX_BATCH_BYTES // 4 - len("label"))
+    async with writing() as scene:
+        tails = [scene.tail(task) for task in range(6)]
+        for tail, value in zip(tails, [quarter] * 4 + ["", quarter * 5], strict=True):
+            tail.add_event(Event(0, "label", value))
+        await asyncio.gather(*[tail.durable() for tail in tails])
+        assert scene.store.batches == [[0, 1, 2, 3], [4], [5]]
+
+
 # -- faults ----------------------------------------------------------------------------------------------------------
 @scenario
 async def test_a_task_whose_lease_is_over_is_fenced_and_the_others_are_written() -> None:

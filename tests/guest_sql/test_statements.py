@@ -100,6 +100,19 @@ def test_the_name_of_a_type_is_looked_up_if_it_is_not_too_long(
     within(act)
 
 
+@pytest.mark.parametrize(("parameters", "name"), [(65_535, "row"), (65_536, "database")])
+def test_a_statement_may_have_65535_parameters(within: Callable[..., None], parameters: int, name: str) -> None:
+    async def act(guest: Guest) -> None:
+        await guest.send("SAVEPOINT s")
+        value: Value = FUNCTIONS["[static]value.int4"](guest.run, 1)
+        await sql.query(guest.run, f"SELECT ${min(parameters, 65_535)}::int4", [value] * parameters, ALL_ROWS)
+        first, *_ = await guest.rest()
+        assert first.name == name
+        await guest.send("ROLLBACK TO s")
+
+    within(act)
+
+
 # -- arrays ----------------------------------------------------------------------------------------------------------
 def value_of(guest: Guest, shape: str, values: object) -> Value:
     """What the guest makes of them, to be a parameter."""

@@ -9,6 +9,7 @@ import pytest
 
 from durable.host.streams import OutputStream
 from durable.model import TaskState
+from durable.runner import failed
 from durable.wasm.traps import GuestLimit, GuestTrap
 from durable.wasm.values import Case, Err, Ok
 from tests.host.stage import Stage, journal
@@ -195,6 +196,13 @@ def test_a_label_may_have_64_kib_of_utf8(character: str) -> None:
         asyncio.run(stage.call(ENTER, label + "x", False))
     with pytest.raises(GuestTrap, match=r"must not contain the character U\+0000"):
         asyncio.run(stage.call(ENTER, "a\0b", False))
+
+
+def test_the_reason_of_a_failure_may_have_16_kib() -> None:
+    assert failed("x" * 16_384).reason == "x" * 16_384
+    assert failed("é" * 8192 + "x").reason == (
+        "é" * 8192 + "\n[durable: 1 bytes of log text are missing here, the limit is 16384]\n"
+    )
 
 
 # -- what takes long is not begun ------------------------------------------------------------------------------------

@@ -192,6 +192,23 @@ def test_unusual_json_that_jsonb_takes_is_accepted(jsonb: Server, text: str) -> 
     assert accepts(text)
 
 
+@pytest.mark.parametrize(
+    ("fits", "too_much"),
+    [
+        ("1" * 4300, "1" * 4301),
+        ("0." + "1" * 16_000, "0." + "1" * 16_001),
+        ("1e405", "1e406"),
+        ("1e-406", "1e-407"),
+        ("1E399", "1E+4000"),
+    ],
+    ids=lambda text: f"{text[:8]}, {len(text)} characters",
+)
+def test_numbers_are_accepted_up_to_their_limits(jsonb: Server, fits: str, too_much: str) -> None:
+    assert accepts(fits)
+    assert jsonb.takes(fits)
+    assert not accepts(too_much)
+
+
 @pytest.mark.parametrize("pattern", ["[]", '{"a":}', '[{"a":}]'])
 def test_nesting_is_accepted_up_to_its_limit(jsonb: Server, pattern: str) -> None:
     opening, closing = pattern.rstrip("}]"), pattern[len(pattern.rstrip("}]")) :]

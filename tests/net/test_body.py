@@ -81,3 +81,14 @@ REST = b"\r\nhello\r\n0\r\n\r\n"  # after a size that should be 5
 def test_chunks_that_are_damaged_are_an_error(data: bytes) -> None:
     with pytest.raises(RequestFailed):
         read_chunked(Counting(data), 1000)
+
+
+@pytest.mark.parametrize(
+    ("begins", "unit", "most", "ends"),
+    [(b"5;", b"x", 8188, REST), (b"5\r\nhello\r\n0\r\n", b"a: b\r\n", 99, b"\r\n")],
+    ids=["8192 bytes for the line of a chunk", "99 trailers"],
+)
+def test_what_stands_around_chunks_has_limits(begins: bytes, unit: bytes, most: int, ends: bytes) -> None:
+    assert read_chunked(io.BytesIO(begins + unit * most + ends), 5) == b"hello"
+    with pytest.raises(RequestFailed):
+        read_chunked(io.BytesIO(begins + unit * (most + 1) + ends), 5)

@@ -177,6 +177,10 @@ def test_an_invalid_method_is_refused(method: str) -> None:
         check_method(method)
 
 
+def test_a_method_may_have_100_characters() -> None:
+    check_method("x" * 100)
+
+
 @pytest.mark.parametrize("name", ["", " ", "X A", "X:", ":authority", "X\r\n", "X\0", "Ü", "X\x7f", "a" * 10 + "\n"])
 def test_an_invalid_header_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidHeaderName):

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 import pytest
@@ -212,6 +212,29 @@ def test_nonsense_is_an_error(serve: Serve, sender: Sender, answer: bytes) -> No
     with pytest.raises(RequestFailed) as failed:
         sender.send(serve(saying_and_closing(answer)).url(), timeout=5.0)
     assert len(str(failed.value)) < 400
+
+
+def head_of(values: Iterable[int]) -> bytes:
+    """An answer with a header for each number, whose value has so many bytes, and one more for the length."""
+    return HEAD + b"".join(b"X: " + b"x" * size + b"\r\n" for size in values) + b"Content-Length: 0\r\n\r\n"
+
+
+#: Names and values of all headers together, in bytes.
+ROOM = 262_144 - len("Content-Length0")
+
+
+@pytest.mark.parametrize(
+    ("most", "too_much"),
+    [([1] * 98, [1] * 99), ([65_531], [65_532]), ([*[50_000] * 5, ROOM - 250_006], [*[50_000] * 5, ROOM - 250_005])],
+    ids=["99 headers", "65536 bytes in a line", "262144 bytes"],
+)
+def test_the_headers_of_a_response_have_limits(
+    serve: Serve, sender: Sender, most: list[int], too_much: list[int]
+) -> None:
+    answer = sender.send(serve(saying_and_closing(head_of(most))).url())
+    assert [len(value) for value in answer.values("x")] == most
+    with pytest.raises(RequestFailed):
+        sender.send(serve(saying_and_closing(head_of(too_much))).url())
 
 
 @pytest.mark.parametrize("lines", [b"Content-Length: 5\r\nContent-Length: 5\r\n", b"Content-Length: 5, 5\r\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +14,10 @@ from durable.net.hosts import parse_host
 def wide(text: str) -> str:
     """The text in full-width characters, which mean the same in a host name."""
     return "".join(chr(ord(character) + 0xFEE0) for character in text)
+
+
+#: 504 characters that stand for 56.
+WIDE_LABEL = quote(wide("a" * 56))
 
 
 @pytest.mark.parametrize(
@@ -33,6 +38,9 @@ def wide(text: str) -> str:
         ("0x7f.example", "0x7f.example"),
         ("1.2.3.4a", "1.2.3.4a"),
         ("0xg", "0xg"),
+        ("a" * 63 + ".example", "a" * 63 + ".example"),
+        ("a." * 126 + "a", "a." * 126 + "a"),  # 253 characters
+        (f"{WIDE_LABEL}.{WIDE_LABEL}.{'a' * 14}", f"{'a' * 56}.{'a' * 56}.{'a' * 14}"),  # written with 1024
     ],
 )
 def test_a_name_has_one_form(written: str, canonical: str) -> None:
@@ -74,7 +82,8 @@ def test_an_address_has_one_form_however_it_is_written(written: str, canonical: 
 @pytest.mark.parametrize(
     "written",
     [
-        "", ".", "..", ".example", "a..b", "a" * 64 + ".example", "a." * 127 + "aa", "x" * 5000, "a b", "a\tb",
+        "", ".", "..", ".example", "a..b", "a" * 64 + ".example", "a." * 126 + "aa",
+        f"{WIDE_LABEL}.{WIDE_LABEL}.{'a' * 15}", "x" * 5000, "a b", "a\tb",
         "a/b", "a\\b", "a@b", "a%00b", "a%2fb", "a%40b", "%ff", "%", "a%", "a*b", "a,b", "a'b", "a<b", "a^b", "a|b",
         "256.1.1.1", "1.256.1.1", "1.2.3.256", "1.2.3.4.5", "4294967296", "0x100000000", "08", "1.09", "1..2",
         "0x1.example.0x", "foo.0x4", "foo.1", "9" * 1000, "[", "[]", "[::1", "[1.2.3.4]", "[::g]", "[fe80::1%eth0]",

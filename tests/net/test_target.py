@@ -77,6 +77,13 @@ def test_what_is_no_http_url_is_refused(url: str) -> None:
         Target.parse(url)
 
 
+def test_a_url_may_have_65536_characters() -> None:
+    url = "http://example.com/".ljust(65_536, "a")
+    assert Target.parse(url).url == url
+    with pytest.raises(InvalidUrl, match="longer than 65536 characters"):
+        Target.parse(url + "a")
+
+
 @pytest.mark.parametrize(
     ("url", "authority"),
     [

@@ -17,11 +17,11 @@ def bomb(loops: int) -> bytes:
     return component(f"(func (param i32) (local {'i32 ' * loops}) {body})")
 
 
-def component(functions: str) -> bytes:
-    """A component whose `run` returns ok, with these functions beside it."""
+def component(functions: str, more: str = "") -> bytes:
+    """A component whose `run` returns ok, with these functions beside it in its `$module`, and with whatever else."""
     text = f"""(component
         (core module $module {functions} (func (export "run") (result i32) (i32.const 0)))
-        (core instance $m (instantiate $module))
+        (core instance $m (instantiate $module)) {more}
         (func $run (result (result)) (canon lift (core func $m "run")))
         (instance $cli (export "run" (func $run)))
         (export "wasi:cli/run@0.2.0" (instance $cli)))"""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import struct
 from typing import Any
 
 import pytest
+import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable.wasm.codec import _BLOCK
+from durable.wasm.engine import EpochTicker
+from durable.wasm.fiber import GuestLimits
 from durable.wasm.resources import MAX_VALUES
 from durable.wasm.traps import GuestLimit
 from durable.wasm.values import Case, Err, Ok
@@ -30,6 +34,8 @@ from tests.wasm.echo import (
     TupleOf,
     VariantOf,
 )
+from tests.wasm.guests import HostCall, HostInterface
+from tests.wasm.machine import MIB, Machine
 
 U8, STRING = Scalar("u8"), Scalar("string")
 #: As `struct` names them.
@@ -140,6 +146,23 @@ def test_the_values_of_lists_within_lists_count_together(echoes: Echoes) -> None
 @pytest.mark.parametrize("ty", [Scalar("f32"), U8, Scalar("bool")], ids=repr)
 def test_numbers_do_not_count(echoes: Echoes, ty: EchoType) -> None:
     assert list(echoes.of(ty).make(MAX_VALUES + 1)) == [0] * (MAX_VALUES + 1)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(128 * MIB, True), (128 * MIB + 1, False)])
+def test_one_call_hands_over_128_mib_of_text_at_most(
+    engine: wasmtime.Engine, ticker: EpochTicker, size: int, fits: bool
+) -> None:
+    text = HostInterface("test:text/text", [HostCall("put", '(func (param "text" string))', "(param i32 i32)")])
+    sizes: list[int] = []
+    machine = Machine(engine, ticker, text, {"put": lambda _, text: sizes.append(len(text))})
+    body = f'(func (export "run") (result i32) (call $put (i32.const 0) (i32.const {size})) (i32.const 0))'
+    run = machine.run(machine.program(body, pages=2049), limits=GuestLimits(memory=129 * MIB, cpu=60))
+    if fits:
+        asyncio.run(run)
+    else:
+        with pytest.raises(GuestLimit, match="too much data is being copied"):
+            asyncio.run(run)
+    assert sizes == [size] * fits
 
 
 def test_every_call_may_hand_over_as_much_again(echoes: Echoes) -> None:

@@ -94,9 +94,21 @@ def test_one_large_function_makes_a_component_heavy(loops: int, light: bool) -> 
 
 
 def test_many_small_functions_are_light_up_to_256_kib() -> None:
-    small = "(func (param i32) (local.set 0 (i32.add (local.get 0) (i32.const 7))))"
-    assert is_light(component(small * 1000))
-    assert not is_light(component(small * 30_000))
+    small = component("(func (param i32) (local.set 0 (i32.add (local.get 0) (i32.const 7))))" * 1000)
+    room = (256 << 10) - len(small) - 5
+    padding = b"\0" + bytes((room & 0x7F | 0x80, room >> 7 & 0x7F | 0x80, room >> 14 | 0x80, 0)) + bytes(room)
+    assert is_light(small + padding)  # with a section of its own, whose size has four bytes
+    assert not is_light(small + padding + b"\0")
+
+
+def test_a_function_of_16_kib_is_light_and_one_byte_more_is_not() -> None:
+    # Each nop is a byte; locals, end and what else there is make three.
+    assert is_light(component("(func " + "nop " * (16_384 - 2) + ")"))
+    assert not is_light(component("(func " + "nop " * (16_384 - 1) + ")"))
+
+
+def test_a_number_without_end_is_heavy() -> None:
+    assert not is_light(b"\0asm\x0d\0\1\0" + b"\0" + b"\x80" * 100_000 + b"\0")
 
 
 def test_a_large_function_is_found_in_a_component_within_a_component() -> None:

@@ -10,6 +10,7 @@ import pytest
 from durable.wasm.fiber import GuestLimits
 from durable.wasm.traps import GuestLimit, GuestTrap
 from durable.wasm.values import Ok
+from tests.wasm.bombs import component
 from tests.wasm.calls import Guest
 from tests.wasm.machine import LIMITS, MIB, Machine
 
@@ -170,6 +171,25 @@ def test_tables_have_a_limit(machine: Machine) -> None:
     guest = Guest()
     asyncio.run(machine.run(machine.program(body), guest))
     assert guest.notes == [1, 2**32 - 1]
+
+
+def test_a_guest_may_have_20_tables_with_a_million_elements(machine: Machine) -> None:
+    run = '(func (export "run") (result i32) (i32.const 0))'
+    tables = "(table 1 funcref)" * 19 + "(table 1000000 funcref)"
+    assert asyncio.run(machine.run(machine.program(tables + run), Guest())) == Ok()
+    reason = stopped(machine, tables + "(table 1 funcref)" + run)
+    assert isinstance(reason, GuestLimit)
+    assert "table count too high at 21" in str(reason)
+
+
+@pytest.mark.parametrize(("instances", "fits"), [(200, True), (201, False)])
+def test_a_guest_may_have_200_core_instances(machine: Machine, instances: int, fits: bool) -> None:
+    program = machine.load(component("", "(core instance (instantiate $module))" * (instances - 1)))
+    if fits:
+        assert asyncio.run(machine.run(program, Guest())) == Ok()
+        return
+    with pytest.raises(GuestLimit, match="instance count too high at 201"):
+        asyncio.run(machine.run(program, Guest()))
 
 
 # -- traps -----------------------------------------------------------------------------------------------------------
