@@ -46,8 +46,8 @@ _pack_word = struct.Struct("=Q").pack_into
 # kind, then a payload of one or two words
 _pack_one = struct.Struct("=B7xQ").pack_into
 _pack_two = struct.Struct("=B7xQQ").pack_into
-#: Each takes several calls into wasmtime.
-_HANDLE_WEIGHT = 6
+#: Python looks after every list; each handle takes several calls into wasmtime.
+_LIST_WEIGHT, _HANDLE_WEIGHT = 2, 6
 #: Elements of a list of bytes that are converted at once.
 _BLOCK = 4096
 #: Numbers by the kind of their values, as `struct` names them.
@@ -141,7 +141,7 @@ def _bytes() -> Codec:
             at += size
         _memory[address] = tag
 
-    return Codec(lift, lower)
+    return Codec(lift, lower, _LIST_WEIGHT)
 
 
 def _numbers(kind: str, form: Any) -> Codec:
@@ -166,7 +166,7 @@ def _numbers(kind: str, form: Any) -> Codec:
             values.cast(form)[first::step] = memoryview(packed).cast(form)
         _memory[address] = tag
 
-    return Codec(lift, lower)
+    return Codec(lift, lower, _LIST_WEIGHT)
 
 
 def _sequence(kind: str, allocate: Any) -> tuple[Callable[[int], tuple[int, int]], Callable[[int, int], int]]:
@@ -203,7 +203,7 @@ def _list(element: Codec) -> Codec:
         for i, item in enumerate(value):
             element.lower(resources, data + i * _VALUE, item)
 
-    return Codec(lift, lower)
+    return Codec(lift, lower, _LIST_WEIGHT)
 
 
 def _tuple(elements: Sequence[Codec]) -> Codec:

@@ -80,7 +80,7 @@ class Resources:
         if self._handed_over > MAX_VALUES:
             raise GuestLimit(
                 f"one call hands over more than {MAX_VALUES} values in lists (a record is one and one for each of its "
-                "fields): hand them over, or ask for them, in several calls"
+                "fields, a list two): hand them over, or ask for them, in several calls"
             )
 
     def close(self) -> None:
