@@ -39,6 +39,14 @@ class Nemesis:
         #: Tasks that were cut short by a fault: active on a killed worker, or not over when PostgreSQL was restarted.
         self.cut_short = 0
 
+    def keep_up(self, progress: float) -> None:
+        """Strike when the tasks, of which such a share is launched, have got as far as the faults.
+
+        A slow machine gets as many faults as a quick one: with more of them it would get nowhere.
+        """
+        if (self.hits + self.restarts) / (self._kills + self._restarts) <= progress:
+            self.strike()
+
     def strike(self) -> None:
         if self.restarts < self._restarts and self._chance.random() < max(0.05, self._restarts / self._kills):
             self._restart()

@@ -39,7 +39,7 @@ def test_every_order_is_fulfilled_or_undone_once(
             assert time.monotonic() < deadline, (str(nemesis), len(orders.orders))
             if database.value("SELECT count(*) FROM durable.task WHERE state IN ('ready', 'active')") < WAVE:
                 orders.order(chance, WAVE)
-            nemesis.strike()
+            nemesis.keep_up(len(orders.orders) / ORDERS)
             orders.confirm()
             time.sleep(chance.uniform(0.1, 0.5))
         while database.value("SELECT count(*) FROM durable.task WHERE state IN ('ready', 'active', 'suspended')"):
