@@ -19,6 +19,8 @@ _MAGIC = b"\0asm"
 _MODULE_LAYER = b"\x01\x00\x00\x00"
 RUN_INTERFACE = "wasi:cli/run@0.2.0"
 _RUN = "func() -> result<_, _>"
+#: Of what is missing: so many are told, each with so many characters at most.
+_TOLD, _LONGEST = 20, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,9 @@ class Inspection:
     def require_runnable(self) -> None:
         """Raise InvalidComponent unless the host can run the component; MissingPlugin if another host may."""
         if self.missing:
-            text = "the component imports what this host does not provide: " + "; ".join(self.missing)
+            more = len(self.missing) - _TOLD
+            told = [text[:_LONGEST] for text in self.missing[:_TOLD]] + ([f"and {more} more"] if more > 0 else [])
+            text = "the component imports what this host does not provide: " + "; ".join(told)
             raise MissingPlugin(text) if self.lacks_only_plugins and self.exports_run else InvalidComponent(text)
         if not self.exports_run:
             raise InvalidComponent(
