@@ -9,7 +9,7 @@ import wasmtime
 from wasmtime import component as wc
 
 from durable.errors import InvalidComponent
-from durable.wasm.inspect import check_header, compile_component, inspect
+from durable.wasm.inspect import Inspection, check_header, compile_component, inspect
 from durable.wasm.program import Program
 from durable.wasm.traps import is_exhausted
 from durable.wasm.world import World, world_bytes
@@ -228,3 +228,10 @@ def test_components_of_the_field_are_accepted(path: Path) -> None:
 )  # fmt: skip
 def test_what_the_system_refused_is_told_from_what_the_guest_did(message: str, exhausted: bool) -> None:
     assert is_exhausted(message) is exhausted
+
+
+def test_what_a_program_lacks_is_told_of_a_few_imports_only() -> None:
+    lacking = Inspection([], [f"import {number} {'x' * 1000}" for number in range(1000)], exports_run=True)
+    with pytest.raises(InvalidComponent, match="import 19 x.*; and 980 more$") as error:
+        lacking.require_runnable()
+    assert len(str(error.value)) < 16_384
