@@ -16,7 +16,7 @@ def figure(short: int, full: int) -> int:
 
 
 def pieces(full: int) -> pytest.MarkDecorator:
-    """Divides a long test into so many pieces, for processes side by side. Each draws its seed, and counts its cases on."""
+    """Divides a long test into so many pieces, for processes side by side. Each draws a seed of its own."""
     return pytest.mark.parametrize("piece", range(full if IS_FULL else 1))
 
 

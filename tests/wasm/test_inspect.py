@@ -232,6 +232,6 @@ def test_what_the_system_refused_is_told_from_what_the_guest_did(message: str, e
 
 def test_what_a_program_lacks_is_told_of_a_few_imports_only() -> None:
     lacking = Inspection([], [f"import {number} {'x' * 1000}" for number in range(1000)], exports_run=True)
-    with pytest.raises(InvalidComponent, match="import 19 x.*; and 980 more$") as error:
+    with pytest.raises(InvalidComponent, match=r"import 19 x.*; and 980 more$") as error:
         lacking.require_runnable()
     assert len(str(error.value)) < 16_384
