@@ -98,7 +98,7 @@ class GuestTransaction:
     async def begin(self, task_id: int, index: int) -> None:
         """Raises JournalUnavailable."""
         try:
-            async with self._faults():
+            async with self._turn, self._faults():
                 cursor = await self._connection.execute(_QUERIES["begin"].format(task=task_id, index=index))
                 cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()

@@ -36,26 +36,29 @@ class Session:
         self._idle_in_transaction = idle_in_transaction
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
         """The connection, in autocommit mode.
 
-        Raises JournalUnavailable when it cannot be opened or breaks; errors of statements pass as they are, after
-        which the connection is good for the next caller.
+        Raises JournalUnavailable when it cannot be opened, breaks or was closed; errors of statements pass as they
+        are, after which the connection is good for the next caller.
         """
         async with self._turn:
+            if self._closed:
+                raise JournalUnavailable("the connection has been closed")
             try:
                 async with asyncio.timeout(self._timeout):
                     yield await self._open()
             except TimeoutError:
                 metrics.db_errors["timeout"].inc()
-                await self.close()
+                await self._drop()
                 raise JournalUnavailable(f"the database did not answer within {self._timeout:g} s") from None
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 metrics.db_errors[kind_of(error)].inc()
                 if self._connection is None or self._connection.closed:
-                    await self.close()
+                    await self._drop()
                     raise JournalUnavailable(describe(error)) from None
                 raise
             except BaseException as error:
@@ -63,10 +66,19 @@ class Session:
                     metrics.db_errors[kind_of(error)].inc()
                 # Cancelled in the middle of a statement: nobody knows what the connection will answer next.
                 if self._connection is not None and self._connection.pgconn.transaction_status != 0:
-                    await self.close()
+                    await self._drop()
                 raise
 
     async def close(self) -> None:
+        """For good. Whoever uses the connection comes to an end first, which takes `timeout` at most.
+
+        Never under a statement that waits for its answer: psycopg would go on with memory that libpq has freed.
+        """
+        self._closed = True
+        async with self._turn:
+            await self._drop()
+
+    async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

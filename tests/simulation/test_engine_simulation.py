@@ -53,7 +53,10 @@ def test_the_same_seed_makes_the_same_run(simulated: SimulatedDatabase) -> None:
 
 
 #: What needs a coincidence more than the others, and so many runs to be found.
-_RARE = {"a request leaves too early": pytest.mark.chaos(minutes=2)}
+_RARE = {
+    "a request leaves too early": pytest.mark.chaos(minutes=2),
+    "a connection is closed under a statement": pytest.mark.chaos(minutes=1),
+}
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, marks=_RARE.get(way, ())) for way in WAYS])

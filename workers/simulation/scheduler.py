@@ -8,6 +8,7 @@ to the next timer.
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import zlib
@@ -142,6 +143,7 @@ class Scheduler:
             if process is None:
                 continue
             _write_all(process)
+            self._stop_waiting_at_closed(process)
             known = self._answered.get(process, {})
             self._answered[process] = known = {fd: None for fd in known if fd in process.loop.readers}
             if new := [fd for fd in process.loop.readers if fd not in known]:
@@ -156,6 +158,12 @@ class Scheduler:
                     self._answered[process][descriptor] = None
 
     # -- inside ------------------------------------------------------------------------------------------------------
+    def _stop_waiting_at_closed(self, process: Process) -> None:
+        """Nobody may close a connection under a statement: psycopg would go on with memory that libpq has freed."""
+        for descriptor in [descriptor for descriptor in process.loop.readers if not _is_open(descriptor)]:
+            process.loop.remove_reader(descriptor)
+            self.wrong.append(f"{process} closed a connection on which a statement waits for its answer")
+
     def _now(self) -> int:
         return self._database.now - BEGINNING
 
@@ -179,6 +187,14 @@ def _write_all(process: Process) -> None:
         poll.register(descriptor, select.POLLOUT)
         poll.poll(5000)
         process.loop.allow_writing(descriptor)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
