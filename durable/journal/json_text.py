@@ -40,9 +40,20 @@ def check_json(text: str) -> None:
     """
     if (text.count("[") + text.count("{")) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-    (_decode if len(text) <= _SHORT else _counting_decoder().decode)(text)
+    if len(text) > _SHORT:
+        _counting_decoder().decode(text)
+    elif not _is_one_value(text):
+        _decoder.decode(text)
     if _SUSPECT.search(text):
         _check_characters(_decode_everything(text))
+
+
+def _is_one_value(text: str) -> bool:
+    """Whether it is JSON without spaces around it. The decoder knows about those, says what is wrong, and is slower."""
+    try:
+        return _decoder.raw_decode(text)[1] == len(text)
+    except json.JSONDecodeError:
+        return False
 
 
 def members(text: str) -> dict[str, str]:
@@ -136,6 +147,6 @@ def _check_characters(value: Any) -> None:
             _check_characters(item)
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_check_number).decode
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_check_number)
 # Objects as lists of their keys and values: also those that a later member of the same name replaces.
 _decode_everything = json.JSONDecoder(object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair]).decode

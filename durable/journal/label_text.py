@@ -10,5 +10,5 @@ _REQUEST_WITH_USER = re.compile(r"(durable::http::send\(\S+ [^\s:/?#]+://)[^\s/?
 
 def without_user(label: str) -> str:
     """The label without user and password of its URL, if it is that of a request: labels are shown to many."""
-    found = _REQUEST_WITH_USER.match(label)
+    found = _REQUEST_WITH_USER.match(label) if "@" in label else None
     return label if found is None else found[1] + label[found.end() :]

@@ -7,7 +7,6 @@ runs on the guest's own small stack, so whatever is deep or slow belongs into th
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from collections.abc import Callable, Mapping
 from types import CoroutineType
@@ -26,8 +25,8 @@ HostFunction = Callable[..., Any]
 #: Host functions by interface (without version) and name, for instance `["wasi:io/poll"]["poll"]`.
 HostFunctions = Mapping[str, Mapping[str, HostFunction]]
 
-_continuation = struct.Struct("<QQQ")
-_DONE_AT_ONCE = _continuation.pack(ffi.STRLEN, ffi.DONE, 0)
+_continuation = struct.Struct("=QQQ")
+_error = struct.Struct("=Q")
 _HOST_FAILED = b"host function failed"
 
 
@@ -87,7 +86,9 @@ def _callback(
 ) -> Callable[..., None]:
     lifts = [(codec.lift, i * ffi.VALUE_SIZE) for i, codec in enumerate(parameters)]
     lower = None if result is None else result.lower
-    move, pack, size = ctypes.memmove, _continuation.pack, _continuation.size
+    # Written through the buffer: a function of ctypes would let go of the interpreter, and wait for it, each time.
+    memory, write = ffi.memory, _continuation.pack_into
+    strlen, done = ffi.STRLEN, ffi.DONE
 
     def call(
         _env: int, context: int, _type: int, arguments: int, _count: int, results: int, _results: int,
@@ -100,7 +101,7 @@ def _callback(
             answer = function(fiber.guest, *[lift(resources, arguments + offset) for lift, offset in lifts])
             if type(answer) is CoroutineType:
                 fiber.set_aside(answer, lower, results)
-                move(continuation, pack(ffi.STRLEN, fiber.done_flag, 0), size)
+                write(memory, continuation, strlen, fiber.done_flag, 0)
                 return
             if lower is not None:
                 lower(resources, results, answer)
@@ -108,7 +109,7 @@ def _callback(
             # Nothing may leave a ctypes callback: also KeyboardInterrupt or SystemExit would crash the process. It is
             # kept on the fiber, the guest is stopped by a plain error, and the fiber raises it on the event loop.
             fiber.failure = failure
-            move(error, struct.pack("<Q", ffi.error_new(_HOST_FAILED)), 8)
-        move(continuation, _DONE_AT_ONCE, size)
+            _error.pack_into(memory, error, ffi.error_new(_HOST_FAILED))
+        write(memory, continuation, strlen, done, 0)
 
     return call
