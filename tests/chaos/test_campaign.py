@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ FULL = Plan(
     },
     in_doubt=1,
 )  # fmt: skip
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_nothing_is_lost_and_nothing_is_doubled(database: Database, server: EmbeddedServer, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -37,13 +36,6 @@ _SETTINGS = {
     "heartbeat_timeout": f"{LEASE}", "heartbeat_interval": "0.3", "poll_interval": "0.2", "egress_allow": "127.0.0.1",
     "max_http_requests": "1", "max_tasks": f"{TASKS // 2}",
 }  # fmt: skip
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_no_request_is_sent_under_a_lease_that_is_over(database: Database, cache_folder: Path, tmp_path: Path) -> None:

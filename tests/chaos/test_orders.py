@@ -23,10 +23,9 @@ RESTARTS = 5
 
 
 def test_every_order_is_fulfilled_or_undone_once(
-    database_url: str, server: EmbeddedServer, cache_folder: Path, tmp_path: Path
+    database: Database, server: EmbeddedServer, cache_folder: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(seed())
-    database = Database(database_url)
     with (
         shop(database) as orders,
         running_service(
@@ -49,4 +48,3 @@ def test_every_order_is_fulfilled_or_undone_once(
         print(f"{orders.check(nemesis.cut_short)}; {nemesis}")
     assert service.process.returncode == 0, service.log[-3000:]
     assert nemesis.is_done
-    database.close()

@@ -43,8 +43,7 @@ def restart(service: Service, load: Load, number: int) -> None:
         time.sleep(0.02)
 
 
-def test_nothing_fails_and_nothing_is_lost(database_url: str, cache_folder: Path, tmp_path: Path) -> None:
-    database = Database(database_url)
+def test_nothing_fails_and_nothing_is_lost(database: Database, cache_folder: Path, tmp_path: Path) -> None:
     with running_service(database, cache_folder, tmp_path / "log", workers=2) as service:
         load = Load(database)
         for number in range(1, RESTARTS + 1):
@@ -59,5 +58,4 @@ def test_nothing_fails_and_nothing_is_lost(database_url: str, cache_folder: Path
         database.assert_dense(task)
         assert database.log(task) == expected
     assert "was killed" not in service.log
-    database.close()
     print(f"{len(load.tasks)} tasks, {RESTARTS} rolling restarts")

@@ -16,7 +16,6 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,13 +52,6 @@ _SETTINGS = {
 }  # fmt: skip
 _SOUND = {**_SETTINGS, "heartbeat_timeout": "1.2"}
 _VICTIMS = {**_SETTINGS, "heartbeat_timeout": "12"}
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing(

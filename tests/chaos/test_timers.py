@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ TIMERS = figure(200, 5000)
 #: Seconds: the shortest sleep, within which all fall asleep, and how much longer others may be.
 SHORTEST, SPREAD = figure(4, 25), figure(4, 30)
 PROMISE = 1.0
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_timers_are_never_early_and_hardly_late(database: Database, cache_folder: Path, tmp_path: Path) -> None:
