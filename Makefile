@@ -28,7 +28,7 @@ demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not chaos'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not chaos'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
