@@ -70,7 +70,8 @@ class Session:
                 raise
 
     async def close(self) -> None:
-        """For good. Whoever uses the connection comes to an end first, which takes `timeout` at most.
+        """For good. Whoever uses the connection comes to an end first: that takes `timeout` at most, and up to ten
+        seconds more on a network that has gone deaf, in which psycopg tries to cancel the statement.
 
         Never under a statement that waits for its answer: psycopg would go on with memory that libpq has freed.
         """

@@ -154,9 +154,9 @@ OTHERS: dict[str, list[str]] = {
         "tests/execution/test_group_commit.py::test_very_large_tails_are_written_in_several_batches",
     ],
     "a page of a journal, of notifications": [
-        "tests/execution/test_journal_store.py::test_a_journal_is_read_in_pages_from_any_index",
-        "tests/execution/test_journal_store.py::test_a_page_is_as_small_as_its_events_are_large",
-        "tests/execution/test_journal_store.py::test_as_many_notifications_are_looked_at_as_a_page_has_room_for",
+        "tests/execution/test_journal_reader.py::test_a_journal_is_read_in_pages_from_any_index",
+        "tests/execution/test_journal_reader.py::test_a_page_is_as_small_as_its_events_are_large",
+        "tests/execution/test_journal_reader.py::test_as_many_notifications_are_looked_at_as_a_page_has_room_for",
     ],
     "deaths of a worker under one task": [
         "tests/engine/test_poison.py::test_poison_is_quarantined_while_everybody_else_completes"

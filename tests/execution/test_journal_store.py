@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import psycopg
 import pytest
@@ -17,34 +14,10 @@ from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart, Message, TaskChange
 from durable.model import Event, TaskState
 from durable.store import journal as journal_module
-from durable.store.journal import PAGE_BYTES, JournalReader, JournalStore
+from durable.store.journal import JournalReader, JournalStore
 from durable.store.leases import LeaseStore
-from durable.store.session import Session
 from tests.execution.tables import Tables
-
-T = TypeVar("T")
-
-
-@asynccontextmanager
-async def session(url: str, timeout: float = 20.0) -> AsyncIterator[Session]:
-    session = Session(url, "test", timeout=timeout, idle_in_transaction=10.0)
-    try:
-        yield session
-    finally:
-        await session.close()
-
-
-def append(url: str, worker: int, *parts: JournalPart) -> set[int]:
-    async def main() -> set[int]:
-        async with session(url) as connection:
-            return await JournalStore(connection, worker).append(parts)
-
-    return asyncio.run(main())
-
-
-def part(task: int, lease: int = 1, events: int = 0, change: TaskChange | None = None) -> JournalPart:
-    recorded = [Event(index, f"label {index}", str(index)) for index in range(events)]
-    return JournalPart(task, lease, recorded, change=change)
+from tests.execution.writing import append, part, session
 
 
 def everything(task: int, other: int, notification: int, lease: int = 1) -> JournalPart:
@@ -476,89 +449,3 @@ def test_eight_writers_over_the_same_tasks_never_wait_in_a_circle(
     except Exception as error:
         error.add_note(f"seed {seed}")
         raise
-
-
-# -- reading ---------------------------------------------------------------------------------------------------------
-def read(url: str, ask: Callable[[JournalReader], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with session(url) as connection:
-            return await ask(JournalReader(connection))
-
-    return asyncio.run(main())
-
-
-def test_a_journal_is_read_in_pages_from_any_index(
-    journal_url: str, tables: Tables, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal_module, "HISTORY_PAGE", 3)
-    worker = tables.worker()
-    task = tables.task(worker)
-    append(journal_url, worker, part(task, events=7))
-
-    def page(first: int) -> list[int]:
-        return [event.index for event in read(journal_url, lambda reader: reader.events(task, first))]
-
-    assert [page(first) for first in (0, 3, 6, 7)] == [[0, 1, 2], [3, 4, 5], [6], []]
-    [event] = read(journal_url, lambda reader: reader.events(task, 6))
-    assert event == Event(6, "label 6", "6")
-
-
-def test_a_page_is_as_small_as_its_events_are_large(journal_url: str, tables: Tables) -> None:
-    """A thousand events may be of 4 MiB each: a page has its first event and others up to its bytes."""
-    worker = tables.worker()
-    task, other = tables.task(worker), tables.task(worker)
-    half = f'"{secrets.token_hex(PAGE_BYTES // 4)}"'  # of a page, and nothing that could be compressed
-    large = [Event(index, "x", half) for index in range(5)]
-    append(journal_url, worker, JournalPart(task, 1, events=large), JournalPart(other, 1, events=large))
-
-    async def ask(reader: JournalReader) -> None:
-        assert [event.index for event in await reader.events(task, 0)] == [0, 1]
-        assert [event.index for event in await reader.events(task, 3)] == [3, 4]
-        pages = await asyncio.gather(reader.events(task, 0), reader.events(other, 0), reader.events(task, 4))
-        assert [event.index for event in pages[1]] == [0]
-
-    read(journal_url, ask)
-
-
-def test_as_many_notifications_are_looked_at_as_a_page_has_room_for(journal_url: str, tables: Tables) -> None:
-    task = tables.task(tables.worker())
-    for number in range(3):
-        tables.notify(task, str(number), f'"{secrets.token_hex(PAGE_BYTES // 4)}"')
-    seen = read(journal_url, lambda reader: reader.notifications(task))
-    assert [one.event for one in seen] == ["0", "1"]
-
-
-def test_many_readers_at_once_get_their_own_answers(journal_url: str, tables: Tables) -> None:
-    worker = tables.worker()
-    tasks = [tables.task(worker) for _ in range(5)]
-    append(journal_url, worker, *[part(task, events=count) for count, task in enumerate(tasks)])
-    for count, task in enumerate(tasks):
-        for number in range(count):
-            tables.notify(task, f"{count}.{number}")
-
-    async def ask(reader: JournalReader) -> None:
-        events, notifications, states = await asyncio.gather(
-            asyncio.gather(*[reader.events(task, 0) for task in tasks]),
-            asyncio.gather(*[reader.notifications(task) for task in tasks]),
-            asyncio.gather(*[reader.task_state(task) for task in tasks]),
-        )
-        assert [len(page) for page in events] == [0, 1, 2, 3, 4]
-        for count, page in enumerate(notifications):
-            assert [one.event for one in page] == [f"{count}.{number}" for number in range(count)]
-        assert states == [TaskState.ACTIVE] * 5
-
-    read(journal_url, ask)
-
-
-def test_the_state_of_a_task_that_does_not_exist_is_none(journal_url: str) -> None:
-    async def ask(reader: JournalReader) -> None:
-        for task in (0, -1, 2**62, 2**63 - 1, -(2**63)):
-            assert await reader.task_state(task) is None
-
-    read(journal_url, ask)
-
-
-def test_only_tasks_with_something_to_take_are_notified(journal_url: str, tables: Tables) -> None:
-    tasks = [tables.task(state="suspended") for _ in range(3)]
-    tables.notify(tasks[1])
-    assert read(journal_url, lambda reader: reader.notified(tasks)) == [tasks[1]]
