@@ -14,6 +14,7 @@ from typing import Protocol
 
 #: Every point there is. Tests go through all of them, so a new one belongs here.
 POINTS = (
+    "register.done",  # a worker's row is there, the worker does not know yet
     "claim.done",  # tasks are claimed, none has started
     "heartbeat.done",  # all leases are renewed, the worker does not know yet
     "event.added",  # an event is in the tail, nothing is durable yet

@@ -29,7 +29,7 @@ class LinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """Worker: my row in `durable.worker` is this one. Sent again when it had to register anew."""
+    """Worker: my row in `durable.worker` is about to be this one. Sent again when it had to register anew."""
 
     worker_id: int
 

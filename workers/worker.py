@@ -52,8 +52,9 @@ class Worker:
     that another worker goes on with them at once.
 
     `plugins` are what its tasks can call besides the host's own functions; None means the installed ones that the
-    configuration names. `on_registered` is called with the worker's id whenever it gets one: at the start, and again
-    after its leases ran out, for instance because the database was away for longer than heartbeat_timeout.
+    configuration names. `on_registered` is called with the worker's id whenever it is about to get one (its row is not
+    committed yet): at the start, and again after its leases ran out, for instance because the database was away for
+    longer than heartbeat_timeout.
     `busy_cells` are for a parent process that wants to know what this one was computing for when it died, see
     durable.wasm.busy.
     """
@@ -195,7 +196,8 @@ class Worker:
                 await asyncio.sleep(_REGISTER_AGAIN)
 
     async def _begin_shift(self) -> None:
-        registration = await LeaseStore(self._sessions.control).register(self._identity)
+        announce = self._on_registered or (lambda worker_id: None)
+        registration = await LeaseStore(self._sessions.control).register(self._identity, announce)
         self._shift = Shift(
             self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests,
             self._http, DatabaseClock(self._monotonic_ns),
@@ -203,8 +205,6 @@ class Worker:
         if self._draining:
             self._shift.drain()
         _log.info("registered as worker %d", registration.id)
-        if self._on_registered is not None:
-            self._on_registered(registration.id)
 
     async def _close(self) -> None:
         if self._ticker is not None:

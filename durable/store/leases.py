@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg.rows import TupleRow
 
+from durable.failpoints import passing
 from durable.model import FAILURE_LOG_INDEX, ClaimedTask, Culprit
 from durable.store.queries import load
 from durable.store.session import Session
@@ -91,16 +92,23 @@ class LeaseStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def register(self, identity: WorkerIdentity) -> Registration:
-        rows = await self._fetch(
-            _QUERIES["register_worker"],
-            {
-                "host": identity.host, "boot": identity.boot, "pid": identity.pid,
-                "pid_started": identity.pid_started, "supervisor": identity.supervisor,
-                "supervisor_started": identity.supervisor_started, "version": identity.version,
-            },
-        )  # fmt: skip
-        return Registration(*rows[0])
+    async def register(
+        self, identity: WorkerIdentity, announce: Callable[[int], None] = lambda worker_id: None
+    ) -> Registration:
+        """A new row. `announce` is called with its id before anybody can see it: who has to take back what a dead
+        worker had must know of each row there is. An id that was announced may come to nothing.
+        """
+        parameters = {
+            "host": identity.host, "boot": identity.boot, "pid": identity.pid, "pid_started": identity.pid_started,
+            "supervisor": identity.supervisor, "supervisor_started": identity.supervisor_started,
+            "version": identity.version,
+        }  # fmt: skip
+        async with self._session.use() as connection, connection.transaction():
+            rows = await (await connection.execute(_QUERIES["register_worker"], parameters)).fetchall()
+            registration = Registration(*rows[0])
+            announce(registration.id)
+        passing("register.done")
+        return registration
 
     async def unregister(self, worker_id: int) -> None:
         await self._execute(_QUERIES["unregister_worker"], {"worker": worker_id})

@@ -61,8 +61,22 @@ def test_a_crash_at_any_step_changes_nothing(
 
 
 def test_every_point_is_tried() -> None:
-    tried = {point for point, _ in CRASHES} | {"release.before"}  # the others: below
+    tried = {point for point, _ in CRASHES} | {"register.done", "release.before"}
     assert tried | set(EVERY_INTERFACE) | {"reclaim.done"} == set(POINTS)
+
+
+def test_a_worker_that_dies_as_it_registers_is_not_listed_for_long(
+    database: Database, start_service: StartService, tmp_path: Path
+) -> None:
+    """Its supervisor knows of the row, though the worker had no time to tell it that it has one."""
+    marker = tmp_path / "crashed"
+    service = start_service(workers=2, failpoint=f"register.done:1:{marker}")
+    assert marker.exists()
+
+    def listed() -> set[int]:
+        return {row[0] for row in database.query("SELECT pid FROM durable.worker")}
+
+    wait_until(lambda: listed() == set(service.pids()), "only the living are listed")
 
 
 def test_a_crash_while_a_task_is_suspended(database: Database, start_service: StartService, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ class Process:
         self.worker_ids: list[int] = []
         self.worker: Worker | None = None
         self.main: asyncio.Task[None] | None = None
+        self.has_begun = False
         self.is_draining = False
         self.stopped_at: int | None = None
         self._freezes = False
@@ -103,7 +104,12 @@ class Process:
 
     def start(self, worker: Worker) -> None:
         self.worker = worker
-        self.main = self.loop.create_task(_live(worker), name=f"process {self.number}")
+        self.main = self.loop.create_task(self._live(worker), name=f"process {self.number}")
+
+    async def _live(self, worker: Worker) -> None:
+        await worker.start()
+        self.has_begun = True
+        await worker.wait_closed()
 
     def stop(self, freezes: bool) -> None:
         """SIGSTOP; when it freezes its clock stands still, too, as that of a host that sleeps."""
@@ -123,8 +129,3 @@ class Process:
 
     def __str__(self) -> str:
         return f"worker {self.worker_ids[-1]}" if self.worker_ids else f"process {self.number}"
-
-
-async def _live(worker: Worker) -> None:
-    await worker.start()
-    await worker.wait_closed()

@@ -290,7 +290,7 @@ class Simulation(ABC):
         elif process.main is not None and process.main.done():
             error = process.main.exception()
             # One that cannot even begin is restarted; whatever else ends a worker is a fault of it.
-            begins = not process.worker_ids and isinstance(error, DatabaseUnavailable | JournalUnavailable)
+            begins = not process.has_begun and isinstance(error, DatabaseUnavailable | JournalUnavailable)
             if error is not None and not begins:
                 self._scheduler.wrong.append(f"{process} ended by itself: {error!r}")
             self.tell(f"slot {slot}: {process} has ended")
