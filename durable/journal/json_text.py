@@ -25,7 +25,8 @@ _SHORT = MAX_GROWTH * len("1e399,") // 399
 #: Numbers that cannot reach these limits: to look at every digit of one takes five times as long.
 _WITHIN_LIMITS = re.compile("[^eE]{1,300}(?:[eE][+-]?[0-3]?[0-9]{1,2})?")
 _SUSPECT = re.compile("\\\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+# One that does not end is one match, too: to look for its end from every quote within it would take hours.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _STRUCTURE = re.compile(_STRING.pattern + r"|[\[\]{}]")
 _OPENS, _NO_BRACKETS = bytes.maketrans(b"[{]}", b"\1\1\0\0"), bytes(set(range(256)) - set(b"[{]}"))
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import re
+
+# U+0000, and halves of a surrogate pair, which JSON and Python's names of files can bring.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for every character that PostgreSQL cannot hold."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class LogText:
@@ -37,7 +46,7 @@ class LogText:
 
 
 def cut_log(text: str, limit: int) -> str:
-    """The text, cut at a character boundary with a marker when it is larger than `limit` bytes."""
+    """The storable text, cut at a character boundary with a marker when it is larger than `limit` bytes."""
     if len(text) * 4 <= limit:  # no character has more than four bytes
         return text
     collected = LogText(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -21,11 +22,14 @@ class Unavailable(Exception):
     """The world is at fault, and it may pass: the task is suspended and makes the call again `retry_after` seconds on.
 
     It does so for ever: give up by a ResultError where the workflow can do something about it.
+    Raises ValueError or TypeError when `retry_after` is no number of seconds.
     """
 
     def __init__(self, message: str, *, retry_after: float = 10.0) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = float(retry_after)
+        if math.isnan(self.retry_after):
+            raise ValueError("retry_after is the number of seconds until the next attempt, and not NaN")
 
 
 class PluginFailed(Exception):

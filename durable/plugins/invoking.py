@@ -46,10 +46,14 @@ class Invoker:
         except ResultError as error:
             return Err(error.value)
         except TaskFailure as error:
-            raise GuestTrap(str(error)) from None
+            raise GuestTrap(_said_by(error)) from None
         except Unavailable as error:
             _log.info(
-                "task %s tries %s again later: %s", run.task.id, call.label, error, extra={"task_id": run.task.id}
+                "task %s tries %s again later: %s",
+                run.task.id,
+                call.label,
+                _said_by(error),
+                extra={"task_id": run.task.id},
             )
             raise _again(run, error) from None
         except (KeyboardInterrupt, GuestTrap):
@@ -61,7 +65,7 @@ class Invoker:
             raise self.failed(call, error) from error
 
     def failed(self, call: Call, error: BaseException) -> PluginFailed:
-        said = f": {error}" if str(error) else ""
+        said = f": {text}" if (text := _said_by(error)) else ""
         return PluginFailed(f"the plugin {self._plugin_name!r} failed in {call.label}: {type(error).__name__}{said}")
 
     def close(self) -> None:
@@ -80,6 +84,14 @@ class Invoker:
         if error is not None:
             raise error
         return answer
+
+
+def _said_by(error: BaseException) -> str:
+    """Its message. That of a plugin's own exception is the plugin's code, too, which may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return "a message that cannot be shown"
 
 
 def _attempt(method: Callable[..., Any], call: Call, arguments: Sequence[Any]) -> tuple[Any, BaseException | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from durable.journal.faults import JournalUnavailable
+from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart, TaskChange
 from durable.model import Event, Notification, TaskState
 from durable.store.coalesce import Coalescer
@@ -48,6 +48,9 @@ class JournalStore:
                     raise journal_fault(error) from None
             except psycopg.Error as error:
                 raise journal_fault(error) from None
+            except UnicodeError as error:
+                # Found while the statement is put together: nothing was sent.
+                raise Unstorable(f"the database refuses what the workflow recorded: {error}") from None
         raise AssertionError("unreachable")
 
     async def _append(self, connection: Connection, parameters: dict[str, Any], suspended: list[int]) -> set[int]:

@@ -5,10 +5,15 @@ A process that dies cannot say any more what it was at: two numbers in a page th
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import Callable, Coroutine, Generator, MutableSequence
+from functools import partial
+from types import coroutine
+from typing import Any, TypeVar
 
 #: Numbers that a mark takes: owner and token.
 CELLS = 2
+
+T = TypeVar("T")
 
 
 class Busy:
@@ -25,6 +30,23 @@ class Busy:
 
     def end(self) -> None:
         self._cells[0] = 0
+
+    @coroutine
+    def during(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """What `work` returns: awaited with the mark wherever it computes, and without where it waits."""
+        go_on: Callable[[], Any] = partial(work.send, None)
+        while True:
+            self.begin()
+            try:
+                awaited = go_on()
+            except StopIteration as returned:
+                return returned.value  # type: ignore[no-any-return]  # of a coroutine, which typeshed does not say
+            finally:
+                self.end()
+            try:
+                go_on = partial(work.send, (yield awaited))
+            except BaseException as thrown:
+                go_on = partial(work.throw, thrown)
 
 
 def nobody_looks() -> MutableSequence[int]:

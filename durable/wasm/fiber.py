@@ -140,7 +140,11 @@ class Fiber:
             ffi.future_delete(future)
             self._discard_awaited()
         if error.value:
-            self._raise(ffi.take_error(error.value))
+            self._busy.begin()
+            try:
+                self._raise(ffi.take_error(error.value))
+            finally:
+                self._busy.end()
 
     def _poll(self, future: int) -> bool:
         if self._computes:
@@ -170,7 +174,7 @@ class Fiber:
     async def _answer(self) -> None:
         awaited, self._awaited = self._awaited, None
         assert awaited is not None
-        answer = await awaited
+        answer = await self._busy.during(awaited)
         if self._lower is not None:
             self._busy.begin()
             try:

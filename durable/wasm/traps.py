@@ -7,7 +7,7 @@ import re
 from durable.errors import TryAgain
 
 # wasmtime gives errors no code, only text. The cause stands last, and no name that a guest chose can stand there.
-_SYSTEM_SAID_NO = re.compile(r"[^\n]*\(os error \d+\)\s*\Z")
+_SYSTEM_SAID_NO = re.compile(r"\(os error \d+\)\s*\Z")
 _POOL_IS_FULL = re.compile(r"\s*maximum concurrent [^\n]* reached\s*\Z")
 
 

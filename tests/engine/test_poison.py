@@ -39,6 +39,17 @@ def test_poison_is_quarantined_while_everybody_else_completes(database: Database
     assert database.events(poison) == []
 
 
+def test_what_kills_the_worker_may_be_what_the_host_does_for_the_task(
+    database: Database, start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a coroutine of the host, between two waits: the guest itself stands still."""
+    monkeypatch.setenv("DURABLE_FAILPOINT", "inbox.read:1:-")
+    service = start_service(workers=1)
+    poison = database.launch("collect", {"count": 1, "quiet": True})
+    assert database.wait_for_end(poison, 60) == "quarantined"
+    assert service.log.count("was killed by signal SIGKILL") == 3
+
+
 @pytest.mark.usefixtures("poison_kills")
 def test_resume_gives_it_another_three_chances(
     database: Database, start_service: StartService, monkeypatch: pytest.MonkeyPatch

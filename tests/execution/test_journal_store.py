@@ -220,6 +220,7 @@ REFUSED = {
     "an index twice": lambda task: [Event(5, "a", "1"), Event(5, "b", "2")],
     "a value that jsonb refuses": lambda task: [Event(1, "a", '"\\u0000"')],
     "a label that text refuses": lambda task: [Event(1, "a\0b", "1")],
+    "half a character": lambda task: [Event(1, "a\ud800b", "1")],
     "an index beyond an integer": lambda task: [Event(2**31, "a", "1")],
 }
 

@@ -32,6 +32,12 @@ def test_a_type_with_an_impossible_oid_is_refused(oid: str) -> None:
     assert isinstance(call("[static]value.deserialize", f'{{"type": {text}, "data": null}}'), Err)
 
 
+@pytest.mark.parametrize("name", ["\\ud800", "a\\u0000b"])
+def test_a_type_with_a_name_that_is_no_text_is_refused(name: str) -> None:
+    text = f'{{"oid": 25, "name": "{name}", "shape": null, "is_array": false, "element": 0}}'
+    assert isinstance(call("[static]type-info.deserialize", text), Err)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "5", "[]", '"type"', '{"type": 1, "data": 5}'])
 def test_what_is_no_serialized_value_is_refused_however_deep(text: str) -> None:
     assert isinstance(call("[static]type-info.deserialize", text), Err)

@@ -293,3 +293,15 @@ def test_a_value_keeps_its_text_whatever_it_is(text: str) -> None:
 
 def test_an_object_without_members_has_none() -> None:
     assert members("{}") == members(" { } ") == {}
+
+
+@pytest.mark.parametrize("end", ["", "\\", "\n", '\\\n"]'])
+def test_a_string_without_end_is_refused_as_soon_as_any_other_text(end: str) -> None:
+    with pytest.raises(ValueError, match="Extra data"):
+        check_json("[]" * (MAX_DEPTH + 1) + '"' + '\\"' * 1_000_000 + end)
+
+
+def test_brackets_within_strings_do_not_count_and_those_after_them_do() -> None:
+    check_json('["\\"[\\\\", ' + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1) + "]")
+    with pytest.raises(ValueError, match="nested deeper"):
+        check_json('["\\"]]\\\\", ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "]")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable.journal.log_text import LogText, TextDecoder, cut_log
+from durable.journal.log_text import LogText, TextDecoder, cut_log, storable
 
 TEXTS = st.text(st.sampled_from("ab\né€😀") | st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -104,3 +104,8 @@ def test_any_bytes_become_text_that_can_be_stored(writes: list[bytes]) -> None:
 
 def test_bytes_that_are_no_text_are_replaced_one_by_one() -> None:
     assert TextDecoder().decode(b"a\xffb\xc3(\xed\xa0\x80\0") == "a\ufffdb\ufffd(\ufffd\ufffd\ufffd\ufffd"
+
+
+def test_what_no_database_can_hold_is_replaced() -> None:
+    assert storable("a\0b\ud800c\udfffd") == "a\ufffdb\ufffdc\ufffdd"
+    assert storable("grüße 😀") == "grüße 😀"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -113,10 +114,26 @@ def test_a_draft_is_closed_when_its_workflow_is_gone(database: Database, cache_f
     assert mail.happened[-3:] == ["draft sent Are you there?", "draft closed", "close"]
 
 
-@pytest.mark.parametrize("error", [ValueError("the disk\nis full"), SystemExit(1), asyncio.CancelledError()])
+class Nameless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+BUGS: dict[str, BaseException] = {
+    "two lines": ValueError("the disk\nis full"),
+    "no text": ValueError("no file \udcff\0"),
+    "no message": Nameless(),
+    "exit": SystemExit(1),
+    "cancelled": asyncio.CancelledError(),
+}
+
+
+@pytest.mark.parametrize("error", BUGS.values(), ids=BUGS)
 def test_a_bug_of_a_plugin_fails_its_task_and_nothing_else(
-    database: Database, cache_folder: Path, error: BaseException
+    database: Database, cache_folder: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What is logged is no text either, and pytest-xdist could not carry it.
+    monkeypatch.setattr(logging.getLogger("durable"), "propagate", False)
     errors = [error]
 
     def send() -> str:

@@ -276,6 +276,12 @@ def test_unavailable_suspends_the_task_for_as_long_as_it_says() -> None:
     assert scene.stage.recorded == []
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), None])
+def test_unavailable_wants_a_number_of_seconds(seconds: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"retry_after|float"):
+        Unavailable("no route", retry_after=seconds)
+
+
 ARGUMENTS: dict[str, list[Any]] = {"send": ["Ada"], "draw": [], "double": [1], "pay": [1], "[constructor]note": []}
 
 

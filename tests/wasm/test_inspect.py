@@ -230,6 +230,11 @@ def test_what_the_system_refused_is_told_from_what_the_guest_did(message: str, e
     assert is_exhausted(message) is exhausted
 
 
+def test_names_that_a_guest_chose_do_not_hold_anybody_up_however_long() -> None:
+    frames = "\n".join(f"    {n}: 0x1 - <unknown>!{'f' * 60_000}" for n in range(200))
+    assert not is_exhausted(f"executing\n{frames}\n\nCaused by:\n    wasm trap: unreachable")
+
+
 def test_what_a_program_lacks_is_told_of_a_few_imports_only() -> None:
     lacking = Inspection([], [f"import {number} {'x' * 1000}" for number in range(1000)], exports_run=True)
     with pytest.raises(InvalidComponent, match=r"import 19 x.*; and 980 more$") as error:
