@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from durable import metrics
 from durable.config import Config
 from durable.failpoints import passing
+from durable.journal.faults import JournalUnavailable
 from durable.model import Culprit
 from durable.store.leases import LeaseStore, WorkerIdentity
 from workers.identity import is_gone
@@ -47,14 +48,23 @@ class Sweeper:
         suspects = await self._store.suspects(self._worker_id, self._identity.boot, self._config.heartbeat_timeout)
         gone = [suspect.id for suspect in suspects if is_gone(suspect, self._identity)]
         expired = [suspect.id for suspect in suspects if suspect.expired and suspect.id not in gone]
-        return await self._reclaim(gone, expired, []) if gone or expired else 0
+        return (await self._reclaim(gone, expired, []))[0] if gone or expired else 0
 
     async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit]) -> int:
-        """Take back the tasks of workers that are known to be dead. The number of tasks."""
-        return await self._reclaim(worker_ids, [], culprits)
+        """Take back the tasks of workers that are known to be dead. The number of tasks.
 
-    async def _reclaim(self, gone: Sequence[int], expired: Sequence[int], culprits: Sequence[Culprit]) -> int:
-        total, idle_rounds = 0, 0
+        Raises JournalUnavailable when a last statement of theirs goes on for so long that not all could be taken.
+        """
+        total, left = await self._reclaim(worker_ids, [], culprits)
+        if left:
+            raise JournalUnavailable(f"{left} of them are locked by what they sent before they died")
+        return total
+
+    async def _reclaim(
+        self, gone: Sequence[int], expired: Sequence[int], culprits: Sequence[Culprit]
+    ) -> tuple[int, int]:
+        """The number of tasks, and how many of the workers are not done with."""
+        total, left, idle_rounds = 0, 0, 0
         while idle_rounds < _IDLE_ROUNDS:
             reclaimed = await self._store.reclaim(
                 gone, expired, culprits, self._config.heartbeat_timeout, _RECLAIM_BATCH
@@ -69,14 +79,15 @@ class Sweeper:
                     task_id,
                     extra={"task_id": task_id},
                 )
-            if not reclaimed.left:
+            left = reclaimed.left
+            if not left:
                 break
             if not reclaimed.freed:
                 idle_rounds += 1
                 await asyncio.sleep(_LOCKED_PAUSE)
         if total:
             _log.info("took back %d tasks of dead workers %s", total, sorted({*gone, *expired}))
-        return total
+        return total, left
 
     async def apply_retention(self) -> None:
         """Delete ended tasks that are old enough, in bounded batches, and programs that no task uses."""

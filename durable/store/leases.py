@@ -63,8 +63,8 @@ class Suspect:
 class Reclaimed:
     """What a reclaim brought: the number of tasks taken back, and which of them are quarantined.
 
-    `left` counts the dead workers that still have tasks: beyond the limit, or locked just now by a statement that their
-    process had sent before it died.
+    `left` counts the dead workers that are not done with: they have tasks beyond the limit, or their row or a task is
+    locked just now, by a statement that their process had sent before it died.
     """
 
     freed: int
@@ -111,7 +111,9 @@ class LeaseStore:
         return registration
 
     async def unregister(self, worker_id: int) -> None:
-        await self._execute(_QUERIES["unregister_worker"], {"worker": worker_id})
+        async with self._session.use() as connection, connection.transaction():
+            await connection.execute(_QUERIES["lock_worker"], {"worker": worker_id})
+            await connection.execute(_QUERIES["unregister_worker"], {"worker": worker_id})
 
     async def heartbeat(self, worker_id: int) -> float | None:
         """Renew all leases; the database's time, or None when the worker's row is gone."""
@@ -172,7 +174,8 @@ class LeaseStore:
         async with self._session.use() as connection, connection.transaction():
             cursor = await connection.execute(_QUERIES["reclaim"], parameters)
             ((freed, quarantined, dead),) = await cursor.fetchall()
-            cursor = await connection.execute(_QUERIES["forget_dead_workers"], {"dead": dead})
+            both = {"dead": dead, "known_dead": parameters["known_dead"]}
+            cursor = await connection.execute(_QUERIES["forget_dead_workers"], both)
             ((left,),) = await cursor.fetchall()
         return Reclaimed(int(freed), quarantined, int(left))
 

@@ -117,7 +117,8 @@ def reclaim(rows: Rows) -> list[Statement]:
         "culprit_task": rows.orphans[1:], "culprit_lease": [1], "culprit_cause": ["signal 9"],
         "reason_index": FAILURE_LOG_INDEX,
     }  # fmt: skip
-    return [(load("lease")["reclaim"], parameters), (load("lease")["forget_dead_workers"], {"dead": [rows.dead]})]
+    forgotten = {"dead": [rows.dead], "known_dead": [rows.dead]}
+    return [(load("lease")["reclaim"], parameters), (load("lease")["forget_dead_workers"], forgotten)]
 
 
 def notify(rows: Rows, targets: Sequence[int]) -> list[Statement]:
@@ -144,7 +145,9 @@ OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
         (load("lease")["release"], {"worker": rows.worker, "task": [*reversed(rows.active)], "lease": [1, 1]})
     ],
     "heartbeat": lambda rows: [(load("lease")["heartbeat"], {"worker": rows.worker})],
-    "unregister": lambda rows: [(load("lease")["unregister_worker"], {"worker": rows.worker})],
+    "unregister": lambda rows: [
+        (load("lease")[name], {"worker": rows.worker}) for name in ("lock_worker", "unregister_worker")
+    ],
     "wake_waiting": lambda rows: [(load("journal")["wake_waiting"], {"tasks": [*reversed(rows.waiting)]})],
     "wake_all_waiting": lambda rows: [(load("journal")["wake_all_waiting"], {})],
     "delete_ended_tasks": lambda rows: [(load("sweep")["delete_ended_tasks"], {"age": 60.0, "limit": 100})],

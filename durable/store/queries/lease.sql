@@ -15,9 +15,13 @@ RETURNING extract(epoch FROM durable.now())::float8;
 -- For people: this worker claims no more.
 UPDATE durable.worker SET draining = true WHERE id = %(worker)s;
 
+-- name: lock_worker
+-- Waits for a claim of this worker that the server is still at, though its connection was given up.
+SELECT id FROM durable.worker WHERE id = %(worker)s FOR UPDATE;
+
 -- name: unregister_worker
--- After a drain: it has no tasks any more. If it has, against expectation, its row stays, so that the end of its
--- heartbeat frees them; without the row nobody would ever find them.
+-- After a drain, and under the lock: it has no tasks any more. If it has, against expectation, its row stays, so that the
+-- end of its heartbeat frees them; without the row nobody would ever find them.
 DELETE FROM durable.worker AS w
 WHERE w.id = %(worker)s
   AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active');
@@ -26,18 +30,20 @@ WHERE w.id = %(worker)s
 -- Takes ready tasks and suspended ones that are due, as many as the worker has room for. Answers always with at least
 -- one row, which tells the time and the seconds until the next timer. MATERIALIZED: without it the planner may lock,
 -- and claim, more rows than the limit. Programs that this worker lacks a plugin for are left to others.
+-- `seen` is the row as the snapshot has it. A task that another worker claimed and let go of between the snapshot and the
+-- lock has a greater lease than that, and perhaps events that this snapshot does not show: it is left for the next claim.
 WITH due AS MATERIALIZED (
-    SELECT id, wakeup_at AS since, true AS was_due
+    SELECT id, lease, wakeup_at AS since, true AS was_due
     FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
         AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY wakeup_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), ready AS MATERIALIZED (
-    SELECT id, coalesce(ready_at, created_at) AS since, false AS was_due
+    SELECT id, lease, coalesce(ready_at, created_at) AS since, false AS was_due
     FROM durable.task WHERE state = 'ready' AND NOT wasm = ANY (%(lacking)s::bigint[])
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE durable.task AS t SET state = 'active', running_on = %(worker)s, lease = t.lease + 1, wakeup_at = NULL
-    FROM (TABLE due UNION ALL TABLE ready LIMIT %(limit)s) AS chosen
+    FROM (TABLE due UNION ALL TABLE ready LIMIT %(limit)s) AS chosen JOIN durable.task AS seen USING (id, lease)
     WHERE t.id = chosen.id
     RETURNING t.id, t.name, t.data::text AS data, t.created_at, t.wasm, t.lease, t.wait_index,
         (extract(epoch FROM t.wait_until) * 1000000)::bigint AS wait_until,
@@ -135,11 +141,12 @@ SELECT (SELECT count(*) FROM freed) AS reclaimed,
        (SELECT coalesce(array_agg(id), '{}') FROM dead) AS dead;
 
 -- name: forget_dead_workers
--- A dead worker's row goes once it has no task left. Tells how many are left.
+-- A dead worker's row goes once it has no task left. Tells how many are left, those among them that were locked.
 WITH forgotten AS (
     DELETE FROM durable.worker AS w
     WHERE w.id = ANY (%(dead)s::bigint[])
       AND NOT EXISTS (SELECT 1 FROM durable.task AS t WHERE t.running_on = w.id AND t.state = 'active')
     RETURNING w.id
 )
-SELECT cardinality(%(dead)s::bigint[]) - (SELECT count(*) FROM forgotten);
+SELECT (SELECT count(*) FROM durable.worker WHERE id = ANY (%(dead)s::bigint[] || %(known_dead)s::bigint[]))
+    - (SELECT count(*) FROM forgotten);
