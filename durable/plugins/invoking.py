@@ -15,7 +15,7 @@ from durable.model import TaskState
 from durable.net.threads import Threads
 from durable.plugins.call import Call
 from durable.plugins.errors import PluginFailed, ResultError, TaskFailure, Unavailable
-from durable.wasm.traps import GuestTrap
+from durable.wasm.traps import GuestTrap, HostExhausted
 from durable.wasm.values import Err
 
 _log = logging.getLogger("durable.plugins")
@@ -35,8 +35,8 @@ class Invoker:
     ) -> Any:
         """What the method returns, or Err for a ResultError.
 
-        Raises GuestTrap for a TaskFailure, Suspend for Unavailable, PluginFailed for everything else but the end of
-        the run itself.
+        Raises GuestTrap for a TaskFailure, Suspend for Unavailable, HostExhausted when there is no thread to be had,
+        PluginFailed for everything else but the end of the run itself.
         """
         try:
             if blocking:
@@ -56,7 +56,7 @@ class Invoker:
                 extra={"task_id": run.task.id},
             )
             raise _again(run, error) from None
-        except (KeyboardInterrupt, GuestTrap):
+        except (KeyboardInterrupt, GuestTrap, HostExhausted):
             raise
         except BaseException as error:
             # SystemExit included: no plugin may end the worker, nor make a run look as if it had been stopped.
@@ -72,7 +72,10 @@ class Invoker:
         self._threads.close()
 
     async def _in_thread(self, method: Callable[..., Any], call: Call, arguments: Sequence[Any]) -> Any:
-        future = self._threads.submit(lambda: _attempt(method, call, arguments))
+        try:
+            future = self._threads.submit(lambda: _attempt(method, call, arguments))
+        except RuntimeError as no_thread:
+            raise HostExhausted(f"{call.label} cannot be called now: {no_thread}") from None
         waiting = asyncio.wrap_future(future)
         try:
             answer, error = await asyncio.shield(waiting)

@@ -97,10 +97,13 @@ class Session:
         return connection
 
     async def _dial(self) -> Connection:
-        return await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
-            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
-        )  # fmt: skip
+        try:
+            return await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
+                keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+            )  # fmt: skip
+        except (OSError, RuntimeError) as error:  # no descriptor, or no thread that looks up the name of the host
+            raise psycopg.OperationalError(f"this host cannot connect now: {error}") from None
 
 
 async def check_reachable(session: Session) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,21 @@ def test_closing_waits_for_a_silent_database_no_longer_than_its_user_does(databa
         await asyncio.wait_for(session.close(), 10)
         with pytest.raises(JournalUnavailable, match="did not answer"):
             await asks
+
+    asyncio.run(main())
+
+
+class NoThreads(ThreadPoolExecutor):
+    def submit(self, *arguments: Any, **more: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_host_without_a_thread_for_the_name_of_the_database_is_short_of_it_for_a_while() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(NoThreads())
+        session = Session("postgresql://me@localhost:1/db", "test", timeout=20, idle_in_transaction=20)
+        with pytest.raises(JournalUnavailable, match="can't start new thread"):
+            await answer_of(session, "SELECT 0, 1")
 
     asyncio.run(main())
 

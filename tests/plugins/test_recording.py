@@ -29,7 +29,7 @@ from durable.plugins import (
     transactional,
 )
 from durable.plugins.errors import PluginFailed
-from durable.wasm.traps import GuestLimit, GuestTrap
+from durable.wasm.traps import GuestLimit, GuestTrap, HostExhausted
 from tests.host.stage import Stage, journal
 from tests.plugins.interfaces import load, types
 
@@ -294,6 +294,17 @@ def test_every_other_exception_is_a_bug_of_the_plugin(error: BaseException, name
     said = f"^the plugin 'Desk' failed in acme:desk/all.{name}: {type(error).__name__}"
     with pytest.raises(PluginFailed, match=said):
         scene.call(name, *ARGUMENTS[name])
+
+
+def test_a_host_without_a_thread_for_a_plugin_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    scene = Scene(Desk())
+    scene.enter()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(HostExhausted, match=r"acme:desk/all\.pay cannot be called now: can't start new thread"):
+        scene.call("pay", 1)
 
 
 WRONG_VALUES = [("send", 1), ("draw", -1), ("double", "two"), ("[constructor]note", None)]
