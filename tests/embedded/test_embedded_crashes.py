@@ -30,11 +30,11 @@ def drafts(server: EmbeddedServer) -> list[str]:
     return [path.name for path in server.data_folder.glob("cluster.new-*")]
 
 
-def kill(server: EmbeddedServer) -> int:
+def kill(server: EmbeddedServer, signum: signal.Signals = signal.SIGKILL) -> int:
     """Kill the postmaster alone and return what its pid was."""
     pid = server.pid
     assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, signum)
     assert eventually(lambda: not server.is_running)
     return pid
 
