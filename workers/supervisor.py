@@ -5,7 +5,8 @@ Signals and links only put something into a queue; the loop below takes it out, 
 kills what is due.
 
 It also replaces workers that hang (workers/hang_watch.py), all of them after a change of the configuration
-(workers/rollout.py), keeps the exporter alive (workers/companion.py) and tells systemd (workers/service_manager.py).
+(workers/rollout.py), keeps the exporter and the keeper of an embedded database alive (workers/companion.py), and tells
+systemd (workers/service_manager.py).
 
 Exit status: 0 after a clean drain; 1 when a worker had to be killed or died while it drained; 78 when a
 worker could not start for a reason that starting again does not change.
@@ -37,6 +38,7 @@ from workers.exporter import OFF, Exporter, RunExporter, metrics_folder
 from workers.fatal_signals import show_stacks_of_the_dying
 from workers.hang_watch import LONGEST_SLEEP, Wakefulness
 from workers.inspection import dump
+from workers.keeper import Keeper, RunKeeper
 from workers.link import Draining, Link, LinkError, Message, Ready, Reclaimed
 from workers.log_file import open_log
 from workers.notify_socket import NotifySocket
@@ -70,6 +72,7 @@ def supervise(
     reload: Callable[[], Config] | None = None,
     make_worker: worker_process.MakeWorker | None = None,
     run_exporter: RunExporter | None = None,
+    run_keeper: RunKeeper | None = None,
     limits: RestartLimits | None = None,
 ) -> int:
     """Keep `workers` worker processes running until SIGTERM or SIGINT; returns the exit status of the
@@ -78,7 +81,7 @@ def supervise(
     On the first signal the workers drain; those that have not ended after `config.drain_timeout` seconds are
     killed. A second signal kills them at once. SIGTERM to a worker drains that one, and it is replaced.
     docs/operations.md has the other signals. `reload` reads the configuration again for SIGHUP; what it raises is
-    logged, and the old one stays. Only for the main thread.
+    logged, and the old one stays. `run_keeper` is for an embedded database. Only for the main thread.
 
     Raises ConfigError when the log file or the folder for metrics cannot be made.
     """
@@ -93,7 +96,7 @@ def supervise(
     with metrics_folder() as folder:
         _share_memory_with_children()
         return _Supervisor(
-            config, workers, make_worker, run_exporter or _run_exporter, reload or (lambda: config),
+            config, workers, make_worker, run_exporter or _run_exporter, run_keeper, reload or (lambda: config),
             limits or RestartLimits(), folder,
         ).run()  # fmt: skip
 
@@ -123,7 +126,7 @@ def _share_memory_with_children() -> None:
 class _Supervisor:
     def __init__(
         self, config: Config, workers: int, make_worker: worker_process.MakeWorker, run_exporter: RunExporter,
-        load_config: Callable[[], Config], limits: RestartLimits, folder: Path,
+        run_keeper: RunKeeper | None, load_config: Callable[[], Config], limits: RestartLimits, folder: Path,
     ) -> None:  # fmt: skip
         self._make_worker = make_worker
         self._limits = limits
@@ -137,6 +140,8 @@ class _Supervisor:
         self._selector = selectors.PollSelector()
         self._exporter = Exporter(config, run_exporter, folder, limits, self._selector, self._forget_in_child)
         self._companions: list[Companion] = [self._exporter]
+        if run_keeper is not None:
+            self._companions.append(Keeper(config, run_keeper, limits, self._selector, self._forget_in_child))
         self._manager = ServiceManager(NotifySocket.from_environment(os.environ))
         self._awake = Wakefulness()
         self._endings = Endings(self._slots, config.drain_timeout)
