@@ -1,4 +1,4 @@
-"""The line between the supervisor and one child (a worker or the exporter): JSON messages, one a line, over a
+"""The line between the supervisor and one child (a worker or a companion): JSON messages, one a line, over a
 socket pair.
 
 Neither side ever blocks on it: a supervisor must not hang on a stopped worker, nor a worker's event loop on a

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from durable import log_format
 from durable.config import Config
 from durable.errors import DurableError
+from workers.companion import Companion
 from workers.endings import Endings
-from workers.exporter import Exporter
 from workers.rollout import Rollout
 from workers.service_manager import ServiceManager
 from workers.slots import Slot, Slots
@@ -22,14 +22,14 @@ class Reload:
     """Knows the configuration that counts, which is the latest one that a worker became ready with."""
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], slots: Slots, endings: Endings, exporter: Exporter,
-        manager: ServiceManager,
+        self, config: Config, read: Callable[[], Config], slots: Slots, endings: Endings,
+        companions: Sequence[Companion], manager: ServiceManager,
     ) -> None:  # fmt: skip
         self.config = config
         self._read = read
         self._slots = slots
         self._endings = endings
-        self._exporter = exporter
+        self._companions = companions
         self._manager = manager
         self._rollout: Rollout | None = None
         self.trouble = ""  # of the last reload, for the status
@@ -101,4 +101,5 @@ class Reload:
         self.config = config
         log_format.set_up(config.log_format, config.log_level)
         self._endings.drain_timeout = config.drain_timeout
-        self._exporter.reconfigure(config)
+        for companion in self._companions:
+            companion.reconfigure(config)

@@ -5,7 +5,8 @@ Signals and links only put something into a queue; the loop below takes it out, 
 kills what is due.
 
 It also replaces workers that hang (workers/hang_watch.py), all of them after a change of the configuration
-(workers/rollout.py), keeps the exporter alive (workers/exporter.py) and tells systemd (workers/service_manager.py).
+(workers/rollout.py), keeps the exporter and the keeper of an embedded database alive (workers/companion.py), and tells
+systemd (workers/service_manager.py).
 
 Exit status: 0 after a clean drain; 1 when a worker had to be killed or died while it drained; 78 when a
 worker could not start for a reason that starting again does not change.
@@ -31,11 +32,13 @@ from durable.config import Config
 from workers import worker_process
 from workers.busy_page import BusyPage
 from workers.child_signals import reopen_log, set_up_signals
+from workers.companion import Companion
 from workers.endings import Endings
 from workers.exporter import OFF, Exporter, RunExporter, metrics_folder
 from workers.fatal_signals import show_stacks_of_the_dying
 from workers.hang_watch import LONGEST_SLEEP, Wakefulness
 from workers.inspection import dump
+from workers.keeper import Keeper, RunKeeper
 from workers.link import Draining, Link, LinkError, Message, Ready, Reclaimed
 from workers.log_file import open_log
 from workers.notify_socket import NotifySocket
@@ -69,6 +72,7 @@ def supervise(
     reload: Callable[[], Config] | None = None,
     make_worker: worker_process.MakeWorker | None = None,
     run_exporter: RunExporter | None = None,
+    run_keeper: RunKeeper | None = None,
     limits: RestartLimits | None = None,
 ) -> int:
     """Keep `workers` worker processes running until SIGTERM or SIGINT; returns the exit status of the
@@ -77,7 +81,7 @@ def supervise(
     On the first signal the workers drain; those that have not ended after `config.drain_timeout` seconds are
     killed. A second signal kills them at once. SIGTERM to a worker drains that one, and it is replaced.
     docs/operations.md has the other signals. `reload` reads the configuration again for SIGHUP; what it raises is
-    logged, and the old one stays. Only for the main thread.
+    logged, and the old one stays. `run_keeper` is for an embedded database. Only for the main thread.
 
     Raises ConfigError when the log file or the folder for metrics cannot be made.
     """
@@ -92,7 +96,7 @@ def supervise(
     with metrics_folder() as folder:
         _share_memory_with_children()
         return _Supervisor(
-            config, workers, make_worker, run_exporter or _run_exporter, reload or (lambda: config),
+            config, workers, make_worker, run_exporter or _run_exporter, run_keeper, reload or (lambda: config),
             limits or RestartLimits(), folder,
         ).run()  # fmt: skip
 
@@ -122,7 +126,7 @@ def _share_memory_with_children() -> None:
 class _Supervisor:
     def __init__(
         self, config: Config, workers: int, make_worker: worker_process.MakeWorker, run_exporter: RunExporter,
-        load_config: Callable[[], Config], limits: RestartLimits, folder: Path,
+        run_keeper: RunKeeper | None, load_config: Callable[[], Config], limits: RestartLimits, folder: Path,
     ) -> None:  # fmt: skip
         self._make_worker = make_worker
         self._limits = limits
@@ -135,10 +139,13 @@ class _Supervisor:
         # parent.
         self._selector = selectors.PollSelector()
         self._exporter = Exporter(config, run_exporter, folder, limits, self._selector, self._forget_in_child)
+        self._companions: list[Companion] = [self._exporter]
+        if run_keeper is not None:
+            self._companions.append(Keeper(config, run_keeper, limits, self._selector, self._forget_in_child))
         self._manager = ServiceManager(NotifySocket.from_environment(os.environ))
         self._awake = Wakefulness()
         self._endings = Endings(self._slots, config.drain_timeout)
-        self._reload = Reload(config, load_config, self._slots, self._endings, self._exporter, self._manager)
+        self._reload = Reload(config, load_config, self._slots, self._endings, self._companions, self._manager)
         self._trouble = ""  # what kept a worker from being ready, until all are
         self._had_terminal = os.isatty(2)
         self._has_been_up = False
@@ -161,7 +168,8 @@ class _Supervisor:
                 self._reassign_orphans()
                 self._endings.kill_overdue()
                 self._endings.abort_hung(self._awake.since)
-            self._exporter.end()
+            for companion in self._companions:
+                companion.end()
         self._report_end()
         return self._exit_code
 
@@ -169,8 +177,8 @@ class _Supervisor:
         return self._slots.children
 
     def _all_children(self) -> list[Child]:
-        exporter = self._exporter.child
-        return self._children() if exporter is None else [*self._children(), exporter]
+        companions = [companion.child for companion in self._companions if companion.child is not None]
+        return [*self._children(), *companions]
 
     # Starting
 
@@ -179,7 +187,8 @@ class _Supervisor:
             if slot.start_at <= time.monotonic():
                 self._start(slot)
         if not self._is_stopping:
-            self._exporter.start_due()
+            for companion in self._companions:
+                companion.start_due()
 
     def _startable(self) -> list[Slot]:
         """Empty slots that are to be filled. Until one worker has been ready only the first slot is tried:
@@ -250,7 +259,8 @@ class _Supervisor:
         due = [slot.start_at for slot in self._startable()]
         for child in self._children():
             due += [at for at in (child.deadline, child.abort_deadline, now + LONGEST_SLEEP) if at is not None]
-        for other in (self._orphans.next_deadline(), self._exporter.next_start(), self._manager.next_deadline()):
+        starts = [companion.next_start() for companion in self._companions]
+        for other in (self._orphans.next_deadline(), self._manager.next_deadline(), *starts):
             due += [] if other is None else [other]
         return max(0.0, min(due) - now) if due else None
 
@@ -297,8 +307,9 @@ class _Supervisor:
             self._bury(pid, os.waitstatus_to_exitcode(status))
 
     def _bury(self, pid: int, status: int) -> None:
-        if self._exporter.child is not None and self._exporter.child.pid == pid:
-            self._exporter.bury(status, is_stopping=self._is_stopping)
+        for companion in self._companions:
+            if companion.child is not None and companion.child.pid == pid:
+                companion.bury(status, is_stopping=self._is_stopping)
         slot = self._slots.of(pid)
         if slot is not None and slot.child is not None:
             child, slot.child = slot.child, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from durable.cli.options import Command, with_key_options
 from durable.config import Config
 from durable.errors import ConfigError
 from durable.plugins.installed import installed
+
+if TYPE_CHECKING:
+    from workers.keeper import RunKeeper
 
 
 @click.command(cls=Command, epilog="durable supervise --workers 4 --migrate\ndurable supervise --config prod.toml")
@@ -40,11 +44,14 @@ def supervise(invocation: Invocation, workers: int | None, migrates: bool) -> in
 
 def _with_embedded(invocation: Invocation, workers: int) -> int:
     from durable.embedded import EmbeddedServer
+    from workers import keeper_process
 
-    with EmbeddedServer().hold() as server:
-        migrate(server.url)
-        config = invocation.config.with_database_url(server.url, EMBEDDED)
-        return _fork(config, workers, partial(_read_again, invocation, server.url))
+    server = EmbeddedServer()
+    with server.hold() as holder:
+        migrate(holder.url)
+        config = invocation.config.with_database_url(holder.url, EMBEDDED)
+        keep = partial(keeper_process.run, server.revive)
+        return _fork(config, workers, partial(_read_again, invocation, holder.url), keep)
 
 
 def _read_again(invocation: Invocation, embedded_url: str | None) -> Config:
@@ -55,11 +62,11 @@ def _read_again(invocation: Invocation, embedded_url: str | None) -> Config:
     return config if embedded_url is None else config.with_database_url(embedded_url, EMBEDDED)
 
 
-def _fork(config: Config, workers: int, reload: Callable[[], Config]) -> int:
+def _fork(config: Config, workers: int, reload: Callable[[], Config], run_keeper: RunKeeper | None = None) -> int:
     """From here on processes are forked: no connection may be open and no thread alive."""
     from workers.supervisor import supervise as run_workers
 
-    return run_workers(config, workers, reload=reload)
+    return run_workers(config, workers, reload=reload, run_keeper=run_keeper)
 
 
 with_key_options(supervise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from durable.embedded import postmaster, socket_folder
@@ -15,6 +15,7 @@ from durable.embedded.errors import OWN_SERVER, EmbeddedPostgresError, foreign_e
 from durable.embedded.holder import Holder
 from durable.embedded.lock import alone
 from durable.embedded.postmaster import Postmaster, StopMode
+from durable.embedded.private import open_private
 from durable.embedded.readiness import answers, has_database
 from durable.embedded.serverlog import ServerLog
 from durable.embedded.unprivileged import unprivileged_launch
@@ -51,6 +52,7 @@ class EmbeddedServer:
         self.data_folder = (data_folder or default_data_folder()).resolve()
         self._cluster = self.data_folder / "cluster"
         self._log = ServerLog(self.data_folder / "postgres.log")
+        self._stop_mark = self.data_folder / "stopped"
         self._timeout = start_timeout
         self._fsync = fsync
 
@@ -65,14 +67,36 @@ class EmbeddedServer:
                 self._bring_up()
         return self.url
 
+    def revive(self) -> bool:
+        """Start the server again if it has died; leave one alone that `stop` has stopped. True if it was started here.
+
+        Reads two small files as long as it lives. Never makes a database: an empty one in the place of one that is
+        gone would hide the loss. Raises EmbeddedPostgresError.
+        """
+        if self.is_running:
+            return False
+        if self.version is None:
+            raise EmbeddedPostgresError(f"there is no database in {self.data_folder} any more")
+        with self._alone():
+            # Asked with the lock held: whoever had it may have stopped the server, or started it.
+            if self._stop_mark.exists() or self.is_running:
+                return False
+            self._bring_up()
+        return True
+
     def hold(self) -> Holder:
         """A context manager that keeps the server running; the last holder to leave stops it (fast)."""
         return Holder(self, self.data_folder / "holders.lock", self._timeout)
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server and wait for its end; holders are not asked. Raises EmbeddedPostgresError."""
+        """Stop the server and wait for its end; holders are not asked, and `revive` leaves it alone from then on.
+
+        Raises EmbeddedPostgresError.
+        """
         if os.path.exists(self._cluster):
             with self._alone():
+                # First, since a server that was told to stop cannot be told otherwise, whatever becomes of us.
+                self._mark_as_stopped()
                 self._stop(mode)
                 socket_folder.remove_elsewhere(self.data_folder)
 
@@ -114,6 +138,7 @@ class EmbeddedServer:
         """With the start lock held: make the cluster if there is none, start a dead server, wait for it."""
         if self._answers():  # another process did it while this one waited for the lock
             return
+        self._stop_mark.unlink(missing_ok=True)
         remove_drafts(self.data_folder)
         programs = binaries(self.data_folder / "binaries", self.version)
         if self.version is None:
@@ -171,6 +196,10 @@ class EmbeddedServer:
                 f"PostgreSQL (process {server.pid}) still runs {self._timeout:.0f} s after a {mode} shutdown",
                 f"see {self._log.path} for what it waits for",
             )
+
+    def _mark_as_stopped(self) -> None:
+        with suppress(OSError):  # a full disk must keep nobody from stopping it
+            os.close(open_private(self._stop_mark))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

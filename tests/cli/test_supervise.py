@@ -28,14 +28,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """What a supervisor that only looks around sees when it is called."""
     seen: Seen = {}
 
-    def supervise(config: Config, workers: int, *, reload: Callable[[], Config]) -> int:
+    def supervise(config: Config, workers: int, *, reload: Callable[[], Config], run_keeper: object | None) -> int:
         assert config.database_url is not None
         with psycopg.connect(config.database_url, autocommit=True) as connection:
             seen["sessions"] = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).fetchone()
             seen["version"] = connection.execute("SELECT max(version) FROM durable.migration").fetchone()
-        seen.update(config=config, workers=workers, reload=reload, threads=threading.enumerate())
+        seen.update(config=config, workers=workers, reload=reload, keeper=run_keeper, threads=threading.enumerate())
         return 7
 
     module = types.ModuleType("workers.supervisor")
@@ -70,6 +70,7 @@ def test_supervise_hands_over_its_configuration_and_ends_with_the_supervisors_ex
 
     assert code == 7
     assert seen["workers"] == 3
+    assert seen["keeper"] is None
     assert seen["config"].max_tasks == 20
     assert seen["sessions"] == (0,), "a connection was open when it forked"
     assert seen["threads"] == threads
@@ -149,6 +150,7 @@ def test_without_a_database_url_there_is_an_embedded_server_that_is_stopped_at_t
     assert seen["sessions"] == (0,)
     assert seen["config"].source_of("database_url") == "the embedded server"
     assert seen["reload"]() == seen["config"]
+    assert seen["keeper"] is not None
     assert not runs(data_home)
 
 
