@@ -6,7 +6,8 @@ import http.client
 import re
 from email.errors import MultipartInvariantViolationDefect, StartBoundaryNotFoundDefect
 
-from durable.net.body import read_chunked, read_exactly, read_to_end
+from durable.net.body import read_exactly, read_to_end
+from durable.net.chunks import read_chunked
 from durable.net.errors import HttpError, RequestFailed
 from durable.net.message import Header, Response, check_headers
 

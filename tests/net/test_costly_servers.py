@@ -1,0 +1,60 @@
+"""What a server sends is read in a time that grows with its size, and not faster: the worker has other tasks."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from durable.net.errors import RequestFailed
+from tests.net.clients import Sender
+from tests.net.conftest import NewSender, Serve
+from tests.net.servers import Behaviour, Received, chunked, saying
+
+
+def flooding(first: bytes, then: bytes) -> Behaviour:
+    """Says something, and then something else for ever, as fast as it is read."""
+
+    def behave(request: Received, connection: socket.socket) -> bool:
+        connection.sendall(first)
+        while True:
+            connection.sendall(then * 1000)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "too many chunks for so few bytes"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;x\r\nx\r\n", "too many chunks for so few bytes"),
+    ],
+)
+def test_a_flood_of_next_to_nothing_is_an_error_long_before_the_time_is_over(
+    serve: Serve, new_sender: NewSender, first: bytes, then: bytes, reason: str
+) -> None:
+    sender = new_sender(allow="127.0.0.1", max_body=4_194_304)
+    with pytest.raises(RequestFailed, match=reason):
+        sender.send(serve(flooding(first, then)).url(), timeout=60.0)
+
+
+def test_many_small_chunks_are_a_response(serve: Serve, new_sender: NewSender) -> None:
+    line = b"2024-01-01 00:00:00 a line of some log.\n"
+    sender = new_sender(allow="127.0.0.1", max_body=4_194_304)
+    assert sender.send(serve(saying(chunked(*[line] * 100_000))).url(), timeout=60.0).body == line * 100_000
+
+
+def test_chunks_that_come_one_by_one_are_a_response(serve: Serve, sender: Sender) -> None:
+    def behave(request: Received, connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(200):
+            time.sleep(0.002)
+            connection.sendall(b"28\r\n%40d\r\n" % number)
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+    server = serve(behave)
+    for _ in range(2):
+        assert sender.send(server.url(), timeout=60.0).body == b"".join(b"%40d" % number for number in range(200))
+    assert server.connections == 1
