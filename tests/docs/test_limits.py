@@ -19,7 +19,7 @@ CALLS, SQL, WORKER = (
 )
 JSON, COMPILE = "tests/journal/test_json_text.py", "tests/wasm/test_compile.py"
 CLIENT, SERVERS = "tests/net/test_client.py", "tests/net/test_hostile_servers.py"
-CHUNKS = "tests/net/test_chunks.py"
+HEAD, CHUNKS = "tests/net/test_head.py", "tests/net/test_chunks.py"
 
 #: By the first column of the table in docs/guarantees.md.
 PROMISED: dict[str, list[str]] = {
@@ -146,6 +146,7 @@ OTHERS: dict[str, list[str]] = {
         "tests/net/test_hosts.py::test_what_is_no_host_is_refused",
     ],
     "lines and trailers of a response in chunks": [f"{CHUNKS}::test_what_stands_around_chunks_has_limits"],
+    "informational responses": [f"{HEAD}::test_twenty_informational_responses_are_skipped_and_not_one_more"],
     "content codings of a response": ["tests/net/test_coding.py::test_more_than_five_codings_are_an_error"],
     "connections that are kept": ["tests/net/test_idle.py::test_the_limit_holds_over_all_origins_and_the_oldest_go"],
     "what is compiled without a child": [

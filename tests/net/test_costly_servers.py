@@ -10,7 +10,26 @@ import pytest
 from durable.net.errors import RequestFailed
 from tests.net.clients import Sender
 from tests.net.conftest import NewSender, Serve
-from tests.net.servers import Behaviour, Received, chunked, saying
+from tests.net.servers import Behaviour, Received, chunked, response, saying
+
+#: Read by something quadratic, the answers below take minutes.
+AT_MOST = 30.0
+
+
+def test_blanks_in_headers_are_read_at_once(serve: Serve, sender: Sender) -> None:
+    value = "a" + " " * 60_000 + "b"
+    server = serve(saying(response(b"hello", headers=[("X", value)] * 4)))
+    started = time.monotonic()
+    assert sender.send(server.url(), timeout=AT_MOST).values("x") == [value.encode()] * 4
+    assert time.monotonic() - started < AT_MOST
+
+
+def test_parameters_of_a_content_type_are_read_at_once(serve: Serve, sender: Sender) -> None:
+    lines = ['multipart/mixed; boundary=b; a="', *[";" * 60_000] * 4]
+    server = serve(saying(response(b"hello", headers=[("Content-Type", "\r\n ".join(lines))])))
+    started = time.monotonic()
+    assert sender.send(server.url(), timeout=AT_MOST).values("content-type") == [" ".join(lines).encode()]
+    assert time.monotonic() - started < AT_MOST
 
 
 def flooding(first: bytes, then: bytes) -> Behaviour:
@@ -27,6 +46,8 @@ def flooding(first: bytes, then: bytes) -> Behaviour:
 @pytest.mark.parametrize(
     ("first", "then", "reason"),
     [
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "more than 20 informational responses"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "more than 20 informational responses"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "too many chunks for so few bytes"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;x\r\nx\r\n", "too many chunks for so few bytes"),
     ],
