@@ -66,10 +66,17 @@ class _Dialing(HTTPConnection):
         self.used_at = monotonic()
         return response
 
+    @property
+    def is_connected(self) -> bool:
+        """False also when the server has said something that nobody has read, or its TLS layer holds such a thing."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
+        return super().is_connected
+
     def is_read_out(self, response: Incoming) -> bool:
         """True unless the server has sent more than its response, which nobody must take for the next one."""
-        if self.sock is None:
-            return True
+        if self.sock is None or not self.is_connected:
+            return False
         self.sock.settimeout(0.0)
         try:
             return not response.fp.peek(1)
