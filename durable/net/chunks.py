@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager, nullcontext
 
 from durable.net.body import INCOMPLETE, read_exactly, too_large
 from durable.net.errors import RequestFailed
@@ -20,12 +21,20 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _END = b"\r\n"
 
 
-def read_chunked(stream: io.BufferedReader, limit: int) -> bytes:
+#: Held while a thread decodes. Two at once would not be faster, and the event loop would wait for its turn behind all.
+Turn = AbstractContextManager[object]
+_AT_ANY_TIME = nullcontext()
+
+
+def read_chunked(stream: io.BufferedReader, limit: int, turn: Turn = _AT_ANY_TIME) -> bytes:
     """Everything up to and including the trailer; the body may have `limit` bytes. Raises RequestFailed."""
     body = bytearray()
     read = 0
     while True:
-        read += _take_buffered(stream, body)
+        buffered = stream.peek(1)
+        with turn:
+            whole = _take_whole(buffered, body)
+        read += len(stream.read(whole))
         taken = _take_next(stream, body, limit)
         read += taken
         if len(body) > limit:
@@ -37,12 +46,11 @@ def read_chunked(stream: io.BufferedReader, limit: int) -> bytes:
             return bytes(body)
 
 
-def _take_buffered(stream: io.BufferedReader, body: bytearray) -> int:
+def _take_whole(buffered: bytes, body: bytearray) -> int:
     """Take the chunks that are there as a whole; the number of bytes that they and their framing have.
 
     Whatever is unusual about the one after them is left for `_take_next` to find.
     """
-    buffered = stream.peek(1)
     at = 0
     while (found := _SIZE.match(buffered, at)) is not None:
         start = found.end()
@@ -51,7 +59,6 @@ def _take_buffered(stream: io.BufferedReader, body: bytearray) -> int:
             break
         body += buffered[start:end]
         at = end + 2
-    stream.read(at)
     return at
 
 

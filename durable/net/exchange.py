@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,6 +34,7 @@ class Exchange:
         self._connector = connector
         self._idle = idle
         self._max_body = max_body
+        self._turn = threading.Lock()
 
     def run(self, request: Request, permitted: Callable[[], bool]) -> Response:
         """The response, or an HttpError. `permitted` is asked right before anything is sent.
@@ -96,7 +98,7 @@ class Exchange:
         with connection.read_head() as incoming:
             response = Response(incoming.head.status, incoming.head.headers, b"")
             try:
-                body = read_body(incoming.fp, request.method, response, self._max_body)
+                body = read_body(incoming.fp, request.method, response, self._max_body, self._turn)
             except ResponseTooLarge:
                 if not is_redirect(response):
                     raise

@@ -6,7 +6,7 @@ import io
 import re
 
 from durable.net.body import read_exactly, read_to_end
-from durable.net.chunks import read_chunked
+from durable.net.chunks import Turn, read_chunked
 from durable.net.errors import RequestFailed
 from durable.net.message import Response
 
@@ -20,7 +20,7 @@ def is_framed(method: str, response: Response) -> bool:
     return _has_no_body(method, response) or bool(lengths)
 
 
-def read_body(stream: io.BufferedReader, method: str, response: Response, limit: int) -> bytes:
+def read_body(stream: io.BufferedReader, method: str, response: Response, limit: int, turn: Turn) -> bytes:
     """The body that follows this head, at most `limit` bytes. Raises RequestFailed, ResponseTooLarge."""
     codings = response.values("transfer-encoding")
     length = _length(response)
@@ -29,7 +29,7 @@ def read_body(stream: io.BufferedReader, method: str, response: Response, limit:
     if codings:
         if [coding.lower() for coding in codings] != [b"chunked"]:
             raise RequestFailed("the response has a transfer coding that is not known")
-        return read_chunked(stream, limit)
+        return read_chunked(stream, limit, turn)
     return read_to_end(stream, limit) if length is None else read_exactly(stream, length, limit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from random import Random
 
@@ -38,6 +39,33 @@ def test_chunks_are_what_was_sent_however_they_arrive() -> None:
         where = f"seed {seed}, number {number}"
         assert read_chunked(stream, sum(sizes)) == b"".join(chunks), where
         assert stream.read() == b"more", where
+
+
+def test_nobody_waits_for_a_server_in_his_turn() -> None:
+    turn = threading.Lock()
+
+    class Server(Arriving):
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            assert not turn.locked()
+            return super().readinto(buffer)
+
+    data = chunk(b"x" * 40) * 10_000 + chunk(b"")
+    assert read_chunked(buffering(Server(data, 1000)), 1_000_000, turn) == b"x" * 400_000
+    assert not turn.locked()
+
+
+def test_chunks_are_decoded_when_it_is_ones_turn() -> None:
+    turn = threading.Lock()
+    bodies: list[bytes] = []
+    reader = threading.Thread(
+        target=lambda: bodies.append(read_chunked(buffered(chunk(b"x") + chunk(b"")), 1, turn)), daemon=True
+    )
+    with turn:
+        reader.start()
+        reader.join(0.1)
+        assert bodies == []
+    reader.join(10)
+    assert bodies == [b"x"]
 
 
 @PIECES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import pytest
@@ -64,6 +65,29 @@ def test_many_small_chunks_are_a_response(serve: Serve, new_sender: NewSender) -
     line = b"2024-01-01 00:00:00 a line of some log.\n"
     sender = new_sender(allow="127.0.0.1", max_body=4_194_304)
     assert sender.send(serve(saying(chunked(*[line] * 100_000))).url(), timeout=60.0).body == line * 100_000
+
+
+def test_a_server_that_stops_within_its_chunks_holds_up_nobody_else(serve: Serve, sender: Sender) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def behave(request: Received, connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n5\r\nhel")
+        begun.set()
+        released.wait(30)
+        connection.sendall(b"lo\r\n0\r\n\r\n")
+        return True
+
+    stopping, other = serve(behave), serve(saying(chunked(b"other")))
+    answers: list[bytes] = []
+    waiting = threading.Thread(target=lambda: answers.append(sender.send(stopping.url(), timeout=60.0).body))
+    waiting.start()
+    try:
+        assert begun.wait(10)
+        assert sender.send(other.url()).body == b"other"
+    finally:
+        released.set()
+        waiting.join()
+    assert answers == [b"xhello"]
 
 
 def test_chunks_that_come_one_by_one_are_a_response(serve: Serve, sender: Sender) -> None:
