@@ -12,44 +12,26 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from durable.net.body import INCOMPLETE
 from durable.net.dialer import Dialer
-from durable.net.errors import RequestFailed
+from durable.net.head import Head, read_head
 from durable.net.message import Header
 from durable.net.target import Target
 
-_SWITCHING_PROTOCOLS = 101
+_BUFFER = 65_536
 
 
-class _WholeLines(io.BufferedReader):
-    """Half a line at the end is an error; to http.client a head that breaks off is a head."""
+class Incoming(http.client.HTTPResponse):
+    """A response that is being read: its head is there, its body comes out of `fp`."""
 
-    _begun = False
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = super().readline(size)
-        is_cut_off = size is not None and 0 <= size <= len(line)
-        if not line.endswith(b"\n") and not is_cut_off:
-            raise RequestFailed(INCOMPLETE if line or self._begun else "the server closed the connection")
-        self._begun = True
-        return line
-
-
-class _FinalResponse(http.client.HTTPResponse):
-    """Skips informational responses, of which http.client knows 100 only: the answer comes after them."""
+    head: Head
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.fp = _WholeLines(self.fp.detach())
+        self.fp = io.BufferedReader(self.fp.detach(), _BUFFER)
 
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status == _SWITCHING_PROTOCOLS:
-                raise RequestFailed("the server switched to another protocol, which nobody asked for")
-            if not 100 < status < 200:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
+    def begin(self) -> None:
+        self.head = read_head(self.fp)
+        self.will_close = not self.head.keeps_open
 
 
 class _Dialing(HTTPConnection):
@@ -57,7 +39,7 @@ class _Dialing(HTTPConnection):
 
     dial: Callable[[float], socket.socket]
     used_at: float = 0.0
-    response_class = _FinalResponse
+    response_class = Incoming
 
     def _new_conn(self) -> socket.socket:
         assert self.timeout is not None
@@ -76,20 +58,28 @@ class _Dialing(HTTPConnection):
             self.putheader(name, value)  # type: ignore[arg-type]  # bytes are sent as they are
         self.endheaders(body)
 
-    def read_head(self) -> http.client.HTTPResponse:
-        """Status and headers of the response; its body is still to be read."""
-        # Not urllib3's: it would log the URL of a response whose headers are damaged.
+    def read_head(self) -> Incoming:
+        """The response, of which the body is still to be read."""
+        # Not urllib3's, which makes a response of its own.
         response = http.client.HTTPConnection.getresponse(self)
+        assert isinstance(response, Incoming)
         self.used_at = monotonic()
         return response
 
-    def is_read_out(self, head: http.client.HTTPResponse) -> bool:
+    @property
+    def is_connected(self) -> bool:
+        """False also when the server has said something that nobody has read, or its TLS layer holds such a thing."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
+        return super().is_connected
+
+    def is_read_out(self, response: Incoming) -> bool:
         """True unless the server has sent more than its response, which nobody must take for the next one."""
-        if self.sock is None:
-            return True
+        if self.sock is None or not self.is_connected:
+            return False
         self.sock.settimeout(0.0)
         try:
-            return not head.fp.peek(1)
+            return not response.fp.peek(1)
         except TimeoutError:  # nothing is buffered, and the socket was not asked
             return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from durable.net.coding import decoded
 from durable.net.connections import Connection, Connector
 from durable.net.errors import ConnectFailed, HttpError, NotPermitted, RequestFailed, ResponseTooLarge, TimedOut
-from durable.net.head import read_body, response_headers
+from durable.net.framing import is_framed, read_body
 from durable.net.idle import IdleConnections
 from durable.net.message import Request, Response
 from durable.net.redirects import MAX_REDIRECTS, is_redirect, redirected
@@ -33,6 +34,7 @@ class Exchange:
         self._connector = connector
         self._idle = idle
         self._max_body = max_body
+        self._turn = threading.Lock()
 
     def run(self, request: Request, permitted: Callable[[], bool]) -> Response:
         """The response, or an HttpError. `permitted` is asked right before anything is sent.
@@ -93,15 +95,15 @@ class Exchange:
         except (BrokenPipeError, ConnectionResetError):
             # A server may refuse a body before it has read it all; its answer is there to be read.
             is_whole = False
-        with connection.read_head() as head:
-            response = Response(head.status, response_headers(head), b"")
+        with connection.read_head() as incoming:
+            response = Response(incoming.head.status, incoming.head.headers, b"")
             try:
-                body = read_body(head, request.method, response, self._max_body)
+                body = read_body(incoming.fp, request.method, response, self._max_body, self._turn)
             except ResponseTooLarge:
                 if not is_redirect(response):
                     raise
                 body, is_whole = b"", False
-            if not is_whole or not connection.is_read_out(head):
+            if not (is_whole and is_framed(request.method, response) and connection.is_read_out(incoming)):
                 connection.close()
         return replace(response, body=body)
 

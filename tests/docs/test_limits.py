@@ -19,6 +19,7 @@ CALLS, SQL, WORKER = (
 )
 JSON, COMPILE = "tests/journal/test_json_text.py", "tests/wasm/test_compile.py"
 CLIENT, SERVERS = "tests/net/test_client.py", "tests/net/test_hostile_servers.py"
+HEAD, CHUNKS = "tests/net/test_head.py", "tests/net/test_chunks.py"
 
 #: By the first column of the table in docs/guarantees.md.
 PROMISED: dict[str, list[str]] = {
@@ -81,6 +82,10 @@ PROMISED: dict[str, list[str]] = {
         "tests/net/test_target.py::test_a_url_may_have_65536_characters",
         f"{CLIENT}::test_ten_redirects_are_followed_and_not_one_more",
     ],
+    "what stands around the chunks of a response": [
+        f"{CHUNKS}::test_what_stands_around_chunks_may_have_a_mebibyte",
+        f"{CHUNKS}::test_where_bodies_may_be_large_more_may_stand_around_chunks",
+    ],
     "HTTP requests of a worker at once": [
         "tests/net/test_threads.py::test_calls_run_at_once_up_to_the_limit_and_then_in_order"
     ],
@@ -140,7 +145,8 @@ OTHERS: dict[str, list[str]] = {
         "tests/net/test_hosts.py::test_a_name_has_one_form",
         "tests/net/test_hosts.py::test_what_is_no_host_is_refused",
     ],
-    "lines and trailers of a response in chunks": ["tests/net/test_body.py::test_what_stands_around_chunks_has_limits"],
+    "lines and trailers of a response in chunks": [f"{CHUNKS}::test_what_stands_around_chunks_has_limits"],
+    "informational responses": [f"{HEAD}::test_twenty_informational_responses_are_skipped_and_not_one_more"],
     "content codings of a response": ["tests/net/test_coding.py::test_more_than_five_codings_are_an_error"],
     "connections that are kept": ["tests/net/test_idle.py::test_the_limit_holds_over_all_origins_and_the_oldest_go"],
     "what is compiled without a child": [

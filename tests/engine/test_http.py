@@ -102,6 +102,16 @@ def test_errors_are_answers_and_the_worker_lives(database: Database, start_servi
     assert service.pids() == before
 
 
+def test_headers_full_of_blanks_do_not_stop_a_worker(
+    database: Database, start_service: StartService, serve: Serve
+) -> None:
+    server = serve(saying(response(b"hello", headers=[("X", "a" + " " * 60_000 + "b")] * 4)))
+    service = start_service(workers=1, **LOOPBACK)
+    workers = service.pids()
+    assert fetched(database, server.url()) == "200, 5 bytes"
+    assert (service.pids(), len(server.requests)) == (workers, 1)
+
+
 def test_the_deprecated_fetch_is_still_served(
     database: Database, start_service: StartService, serve: Serve, tmp_path: Path
 ) -> None:

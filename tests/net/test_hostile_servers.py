@@ -72,8 +72,8 @@ SLOW: list[tuple[str, Callable[[], Behaviour]]] = [
     ("trickles chunks", lambda: trickling(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")),
     ("trickles a chunk size", lambda: trickling(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0")),
     ("trickles trailers", lambda: trickling(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: 1\r\n", 0.1)),
-    ("trickles early hints", lambda: trickling(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")),
-    ("trickles continues", lambda: trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n")),
+    ("trickles early hints", lambda: trickling(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.1)),
+    ("trickles continues", lambda: trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.1)),
     ("redirects for ever, slowly", lambda: slowly_redirecting),
 ]
 

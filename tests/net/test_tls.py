@@ -6,11 +6,13 @@ import socket
 import ssl
 import threading
 import time
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from durable.egress import Address
+from durable.net.connections import SecureConnection
 from durable.net.errors import ConnectFailed, TimedOut
 from durable.net.sockets import TimedTLSSocket, new_tls_context, open_socket, with_timed_sockets
 from tests.net.clients import Sender
@@ -151,3 +153,43 @@ def test_bodies_over_tls(serve: Serve, new_sender: NewSender, size: int) -> None
     sender = sender_to(new_sender, Redirected(server))
     assert sender.send("https://api.example/", "POST", [], bytes(size)).body == bytes(size)
     assert server.requests[0].body == bytes(size)
+
+
+@pytest.mark.parametrize("size", [0, 100, 8192, 16_000, 65_536, 100_000])
+def test_what_a_server_says_unasked_is_no_response_to_the_next_request(
+    serve: Serve, new_sender: NewSender, size: int
+) -> None:
+    """It comes in one piece with the end of the response, so that TLS has it when the response has been read."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+
+    def behave(request: Received, connection: socket.socket) -> bool:
+        if request.path == "/first":
+            connection.sendall(head)
+            connection.sendall(bytes(size) + response(b"for nobody"))
+        else:
+            connection.sendall(response(b"right"))
+        return True
+
+    server = serve(behave, server_context("named"))
+    sender = sender_to(new_sender, Redirected(server))
+    assert sender.send("https://api.example/first").body == bytes(size)
+    assert sender.send("https://api.example/second").body == b"right"
+    assert server.connections == 2
+
+
+def test_a_connection_of_which_tls_holds_something_back_is_not_used_again(serve: Serve) -> None:
+    server = serve(saying(response(b"hello")), server_context("addressed"))
+    connection = SecureConnection(PUBLIC, 443, ssl_context=trusting())
+    connection.dial = lambda timeout: Redirected(server)(ip_address(PUBLIC), 443, timeout)
+    connection.limit(10.0)
+    connection.connect()
+    try:
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        connection.send_request("GET", "/", [], None)
+        assert len(connection.sock.recv(10)) == 10
+        assert not connection.is_connected
+        while connection.sock.pending():
+            connection.sock.recv(1)
+        assert connection.is_connected
+    finally:
+        connection.close()
