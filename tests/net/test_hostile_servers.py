@@ -130,7 +130,9 @@ def test_a_server_that_does_not_accept_is_left_in_time(new_sender: NewSender) ->
     with pytest.raises(TimedOut):
         sender.send("http://three.example/", timeout=0.6)
     assert time.monotonic() - started < 3.0
-    assert [round(timeout, 1) for timeout in timeouts] == [0.2, 0.2, 0.2]
+    # A third each of what is left, which on a busy machine is less than what there was.
+    assert len(timeouts) == 3
+    assert all(0 < timeout < 0.25 for timeout in timeouts)
 
 
 def test_a_connection_may_not_take_all_of_a_long_timeout(
