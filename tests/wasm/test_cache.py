@@ -281,7 +281,7 @@ def test_a_file_system_without_locks_keeps_programs_all_the_same(
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(cache_module.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     for program in (HASH, "0" * 64, HASH):
         assert is_usable(cache.load(program, compiler))
     assert compiler.calls == 2
