@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from types import NoneType
 
 import psycopg
 import wasmtime
@@ -17,7 +18,7 @@ from durable.store.problems import describe
 from durable.wasm.cache import ComponentCache
 from durable.wasm.compile import CompileLimits, compile_within
 from durable.wasm.program import Program
-from durable.wasm.traps import HostExhausted
+from durable.wasm.traps import HostExhausted, is_of_the_host
 from durable.wasm.world import World
 
 _log = logging.getLogger("durable.worker")
@@ -48,20 +49,23 @@ class Programs:
 
     async def load(self, program_id: int) -> Program:
         """Raises InvalidComponent when this host cannot run the program, MissingPlugin when another one may,
-        JournalUnavailable when it cannot be read, HostExhausted when the system refuses what compiling takes.
+        JournalUnavailable when it cannot be read, HostExhausted when the system refuses what loading it takes.
         """
         loading = self._loaded.get(program_id)
         if loading is None:
             loading = asyncio.create_task(self._load(program_id), name=f"program {program_id}")
             self._loaded[program_id] = loading
+            loading.add_done_callback(lambda ended: self._forget_unless_final(program_id, ended))
             self._forget_oldest()
         self._loaded.move_to_end(program_id)
-        try:
-            # A task that is stopped while it waits does not stop the loading for the others.
-            return await asyncio.shield(loading)
-        except (JournalUnavailable, HostExhausted):
-            self._loaded.pop(program_id, None)
-            raise
+        # A task that is stopped while it waits does not stop the loading for the others.
+        return await asyncio.shield(loading)
+
+    def _forget_unless_final(self, program_id: int, ended: asyncio.Task[Program]) -> None:
+        """What is the program's own fault stays so; after every other error the next task tries again."""
+        is_final = not ended.cancelled() and isinstance(ended.exception(), (InvalidComponent, NoneType))
+        if not is_final and self._loaded.get(program_id) is ended:
+            del self._loaded[program_id]
 
     def _forget_oldest(self) -> None:
         while len(self._loaded) > _KEPT:
@@ -70,19 +74,26 @@ class Programs:
 
     async def _load(self, program_id: int) -> Program:
         try:
-            program_hash = self._hashes[program_id] = await self._store.program_hash(program_id)
-            async with self._compilations:
-                component = await asyncio.to_thread(self._cache.find, program_hash)
-                if component is None:
-                    component = await self._compile(program_id, program_hash)
-        except psycopg.Error as error:
-            raise JournalUnavailable(describe(error)) from None
-        try:
-            return Program(component, self._engine, self._world)
+            return Program(await self._component(program_id), self._engine, self._world)
         except MissingPlugin as error:
             self.lacking.add(program_id)
-            _log.warning("tasks of program %s are left to other workers: %s", program_hash[:12], error)
+            _log.warning("tasks of program %s are left to other workers: %s", self.hash_of(program_id)[:12], error)
             raise
+        except psycopg.Error as error:
+            raise JournalUnavailable(describe(error)) from None
+        except Exception as error:
+            if is_of_the_host(error):
+                raise HostExhausted(f"the program cannot be loaded now: {str(error) or type(error).__name__}") from None
+            raise
+
+    async def _component(self, program_id: int) -> wc.Component:
+        program_hash = self._hashes[program_id] = await self._store.program_hash(program_id)
+        component = await asyncio.to_thread(self._cache.find, program_hash)
+        if component is None:
+            # Only what is to be compiled waits for its turn; the cache looks again, for others may have done it.
+            async with self._compilations:
+                component = await self._compile(program_id, program_hash)
+        return component
 
     async def _compile(self, program_id: int, program_hash: str) -> wc.Component:
         wasm = await self._store.program_bytes(program_id)

@@ -30,6 +30,7 @@ from durable.timing import DatabaseClock
 from workers.claims import ClaimLoop
 from workers.heartbeat import Heartbeat, LeaseLost
 from workers.programs import Programs
+from workers.retention import Retention
 from workers.running import RunningTasks
 from workers.sessions import Sessions
 from workers.sweeper import Sweeper
@@ -69,6 +70,7 @@ class Shift:
         )  # fmt: skip
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
+        self._retention = Retention(config, sessions.sweep)
         self._listener = sessions.listener(self._task_changed, self._notified)
         self._maybe_waiting: set[int] = set()
         self._maybe_lost: set[int] = set()
@@ -86,6 +88,7 @@ class Shift:
                 ("listener", self._listener.run()),
                 ("sweeper", self._forever(self._sweeper.run)),
                 ("poll", self._forever(self._poll)),
+                ("retention", self._retention.run()),
             )
         ]
         drain = asyncio.create_task(self._draining.wait(), name="drain")

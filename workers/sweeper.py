@@ -1,4 +1,4 @@
-"""What has to happen now and then, by whichever worker comes first: reclaim, late wake-ups, retention."""
+"""What has to happen now and then, by whichever worker comes first: reclaim, late wake-ups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from workers.identity import is_gone
 
 _log = logging.getLogger("durable.sweeper")
 _RECLAIM_BATCH = 1000
-_RETENTION_INTERVAL = 60.0
 # A row may be locked by the last statement of the dead worker, which the server is still at; not for long.
 _LOCKED_PAUSE = 0.1
 _IDLE_ROUNDS = 20
@@ -33,13 +32,9 @@ class Sweeper:
         self._identity = identity
 
     async def run(self) -> None:
-        retention_due = asyncio.get_running_loop().time() + random.uniform(0, _RETENTION_INTERVAL)
         while True:
             await self.reclaim_dead()
             await self._store.wake_all_waiting()
-            if asyncio.get_running_loop().time() >= retention_due:
-                await self.apply_retention()
-                retention_due = asyncio.get_running_loop().time() + _RETENTION_INTERVAL
             # Jitter, so that the workers of a fleet do not sweep at the same moment.
             await asyncio.sleep(self._config.heartbeat_interval * random.uniform(0.8, 1.2))
 
@@ -88,11 +83,3 @@ class Sweeper:
         if total:
             _log.info("took back %d tasks of dead workers %s", total, sorted({*gone, *expired}))
         return total, left
-
-    async def apply_retention(self) -> None:
-        """Delete ended tasks that are old enough, in bounded batches, and programs that no task uses."""
-        limit = self._config.cleanup_batch_limit
-        deleted = limit
-        while deleted == limit:
-            deleted = await self._store.delete_ended_tasks(self._config.cleanup_age, limit)
-        await self._store.delete_unused_programs(self._config.wasm_entry_ttl)

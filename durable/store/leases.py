@@ -185,12 +185,6 @@ class LeaseStore:
     async def wake_all_waiting(self) -> None:
         await self._execute(_JOURNAL["wake_all_waiting"], {})
 
-    async def delete_ended_tasks(self, age: float, limit: int) -> int:
-        return await self._execute(_SWEEP["delete_ended_tasks"], {"age": age, "limit": limit})
-
-    async def delete_unused_programs(self, ttl: float) -> int:
-        return await self._execute(_SWEEP["delete_unused_programs"], {"ttl": ttl})
-
     async def program_hash(self, program_id: int) -> str:
         return str((await self._fetch(_SWEEP["program_hash"], {"program": program_id}))[0][0])
 

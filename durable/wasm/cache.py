@@ -1,8 +1,8 @@
 """Compiled programs on disk, shared by all workers of a user on this host: one compilation per program, whoever asks.
 
 A cached file is machine code that this process will run. So the folder belongs to this user alone, the name of a file
-carries the digest of its content, and anything that does not match is compiled again. A disk that is full or missing
-costs time, never a task.
+carries the digest of its content, and anything that does not match is compiled again. A disk that is full or missing,
+or that has no locks, costs time, never a task.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import wasmtime
 from wasmtime import component as wc
@@ -34,6 +35,7 @@ class ComponentCache:
     def __init__(self, engine: wasmtime.Engine, folder: Path) -> None:
         self._engine = engine
         self._folder = folder / engine_fingerprint()[:16]
+        self._goes_without_locks = False
         self.hits = 0
         self.misses = 0
 
@@ -118,5 +120,14 @@ class ComponentCache:
             yield
             return
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            self._wait_for_turn(file)
             yield
+
+    def _wait_for_turn(self, file: IO[bytes]) -> None:
+        """Some file systems have no locks: then a program may be compiled twice at a time, and the last file stays."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if not self._goes_without_locks:
+                self._goes_without_locks = True
+                _log.warning("cannot lock in the program cache %s (%s); going on without", self._folder, error.strerror)

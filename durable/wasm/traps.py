@@ -19,8 +19,8 @@ class GuestTrap(Exception):
 
 
 class HostExhausted(TryAgain):
-    """There is nothing left of what a guest needs to be loaded or run: memory, memory maps, descriptors, space for a
-    file, a place in the pool.
+    """There is nothing left of what a guest needs to be loaded or run: memory, memory maps, threads, descriptors, space
+    for a file, a place in the pool.
 
     No fault of the guest: trying again, later or elsewhere, can help.
     """
@@ -29,6 +29,13 @@ class HostExhausted(TryAgain):
 def is_exhausted(message: str) -> bool:
     """Whether this text of wasmtime says that the system refused something, or that the pool of guests is full."""
     return _SYSTEM_SAID_NO.search(message) is not None or _POOL_IS_FULL.match(message) is not None
+
+
+def is_of_the_host(error: Exception) -> bool:
+    """Whether Python's error says that the system refused something. For a thread it has no type of its own."""
+    return isinstance(error, (OSError, MemoryError)) or (
+        isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    )
 
 
 class GuestLimit(GuestTrap):

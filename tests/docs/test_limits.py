@@ -12,10 +12,11 @@ import pytest
 from tests.docs.documents import ROOT, sections
 
 HOST, CODEC, FIBER = "tests/host/test_host_limits.py", "tests/wasm/test_codec.py", "tests/wasm/test_fiber_limits.py"
-CALLS, SQL, WORKER = (
+CALLS, SQL, WORKER, RETENTION = (
     "tests/hostile/test_host_calls.py",
     "tests/guest_sql/test_statements.py",
     "tests/engine/test_worker.py",
+    "tests/engine/test_retention.py",
 )
 JSON, COMPILE = "tests/journal/test_json_text.py", "tests/wasm/test_compile.py"
 CLIENT, SERVERS = "tests/net/test_client.py", "tests/net/test_hostile_servers.py"
@@ -62,8 +63,8 @@ PROMISED: dict[str, list[str]] = {
         "tests/config/test_settings.py::test_values_at_the_edge_of_fitting_together_are_fine",
         "tests/config/test_settings.py::test_values_that_do_not_fit_together_are_an_error",
     ],
-    "kept after its end": [f"{WORKER}::test_ended_tasks_and_unused_programs_go_after_their_time"],
-    "an unused program": [f"{WORKER}::test_ended_tasks_and_unused_programs_go_after_their_time"],
+    "kept after its end": [f"{RETENTION}::test_ended_tasks_and_unused_programs_go_after_their_time"],
+    "an unused program": [f"{RETENTION}::test_ended_tasks_and_unused_programs_go_after_their_time"],
     "one statement of SQL, or its commit": [f"{SQL}::test_the_deadline_is_the_hosts_whatever_the_workflow_set"],
     "parameters of a statement": [f"{SQL}::test_a_statement_may_have_65535_parameters"],
     "a row of SQL": [],  # no test of ours holds a gigabyte

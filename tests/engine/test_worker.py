@@ -9,13 +9,9 @@ import pytest
 
 from durable import config
 from durable.errors import DatabaseUnavailable, SchemaMismatch
-from durable.store.leases import LeaseStore
 from durable.wasm.engine import new_engine
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
-from workers.identity import this_process
-from workers.sessions import Sessions
-from workers.sweeper import Sweeper
 from workers.worker import Worker
 
 
@@ -120,30 +116,6 @@ def test_a_worker_says_what_is_wrong_with_its_database(database: Database, cache
     database.query("UPDATE durable.migration SET version = version + 100")
     with pytest.raises(SchemaMismatch, match="upgrade durable"):
         asyncio.run(start(database.url))
-
-
-def test_ended_tasks_and_unused_programs_go_after_their_time(database: Database, cache_folder: Path) -> None:
-    config = settings(database, cache_folder, cleanup_age="1h", cleanup_batch_limit=7, wasm_entry_ttl="1h")
-    for _ in range(30):
-        database.launch("hello-world")
-    database.query("UPDATE durable.task SET state = 'complete', completed_at = durable.now() - interval '2 h'")
-    database.query("INSERT INTO durable.event SELECT id, 0, durable.now(), 'x', 'null' FROM durable.task")
-    database.query("UPDATE durable.wasm SET last_used = durable.now() - interval '2 h'")
-    kept = [database.launch("noop"), database.launch("ten-events")]
-    database.query(
-        "UPDATE durable.task SET state = 'quarantined', completed_at = durable.now() - interval '2 h' WHERE id = %s",
-        kept[0],
-    )
-
-    async def sweep() -> None:
-        sessions = Sessions(database.url, config)
-        await Sweeper(config, LeaseStore(sessions.sweep), 0, this_process()).apply_retention()
-        await sessions.close()
-
-    asyncio.run(sweep())
-    assert [row[0] for row in database.query("SELECT id FROM durable.task ORDER BY id")] == kept
-    assert database.value("SELECT count(*) FROM durable.event") == 0
-    assert database.value("SELECT count(*) FROM durable.wasm") == 2
 
 
 def test_a_history_is_read_in_few_queries(database: Database, start_service: StartService) -> None:

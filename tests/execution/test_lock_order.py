@@ -73,6 +73,11 @@ def prepare(connection: psycopg.Connection[TupleRow]) -> Rows:
 
     rows.active, rows.orphans = tasks("active", worker), tasks("active", dead)
     rows.waiting, rows.ready, rows.ended = tasks("suspended"), tasks("ready"), tasks("complete")
+    for task in rows.ended:
+        connection.execute(
+            "INSERT INTO durable.event (task_id, index, label, value)"
+            " SELECT %s, i, 'e', '1' FROM generate_series(0, 9) AS i", (task,),
+        )  # fmt: skip
     for task in rows.waiting:  # as the sender's trigger left it when the row was locked
         connection.execute("ALTER TABLE durable.notification DISABLE TRIGGER USER")
         connection.execute("INSERT INTO durable.notification (task_id, event) VALUES (%s, 'e')", (task,))
@@ -150,8 +155,11 @@ OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
     ],
     "wake_waiting": lambda rows: [(load("journal")["wake_waiting"], {"tasks": [*reversed(rows.waiting)]})],
     "wake_all_waiting": lambda rows: [(load("journal")["wake_all_waiting"], {})],
-    "delete_ended_tasks": lambda rows: [(load("sweep")["delete_ended_tasks"], {"age": 60.0, "limit": 100})],
-    "delete_unused_programs": lambda rows: [(load("sweep")["delete_unused_programs"], {"ttl": 60.0})],
+    "delete_ended_tasks": lambda rows: [
+        (load("sweep")["delete_ended_tasks"], {"age": 60.0, "limit": 100, "rows": 100})
+    ],
+    "shorten_ended_task": lambda rows: [(load("sweep")["shorten_ended_task"], {"age": 60.0, "rows": 1})],
+    "delete_unused_programs": lambda rows: [(load("sweep")["delete_unused_programs"], {"ttl": 60.0, "limit": 100})],
     "launch": lambda rows: [
         (load("program")["touch"], {"program_id": rows.unused, "name": "n"}),
         (load("task")["launch"], {"program_id": rows.unused, "name": "t", "data": "null"}),

@@ -11,7 +11,7 @@ import pytest
 
 from durable.execution.database import GuestDatabase
 from durable.journal.faults import Fenced, JournalUnavailable
-from durable.store.leases import LeaseStore
+from durable.store.retention import RetentionStore
 from durable.store.session import Session
 from durable.wasm.traps import GuestTrap
 from tests.engine.database import wait_until
@@ -169,7 +169,7 @@ def test_a_workflow_cannot_keep_the_journal_of_another_one_for_ever(
     async def keep(database: GuestDatabase) -> None:
         await write(Guest(tables.task(worker), database), f"SELECT durable.guest_begin({old}, 0)")
         session = Session(database_url, "test", timeout=20, idle_in_transaction=10)
-        assert await LeaseStore(session).delete_ended_tasks(60, 10) == 1
+        assert await RetentionStore(session, 1).delete_ended_tasks(60, 10) == 1
         await session.close()
 
     play(own_login, secret, keep)

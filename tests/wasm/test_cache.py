@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -270,6 +271,21 @@ def test_a_folder_that_is_a_file_costs_only_time(
         assert is_usable(cache.load(HASH, compiler))
     assert compiler.calls == 2
     assert "going on without" in caplog.text
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
+def test_a_file_system_without_locks_keeps_programs_all_the_same(
+    cache: ComponentCache, compiler: Compiler, code: int, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for program in (HASH, "0" * 64, HASH):
+        assert is_usable(cache.load(program, compiler))
+    assert compiler.calls == 2
+    assert [record.getMessage().count("cannot lock") for record in caplog.records] == [1], "it is said once"
 
 
 @contextmanager
