@@ -200,11 +200,13 @@ class _Supervisor:
         return [slot for slot in tried if slot.child is None]
 
     def _start(self, slot: Slot) -> None:
-        page = BusyPage()
+        page: BusyPage | None = None
         try:
+            page = BusyPage()
             pid, link = spawn(partial(self._run_worker, slot, page), self._forget_in_child)
         except OSError as error:  # out of processes, memory or descriptors: that may pass
-            page.close()
+            if page is not None:
+                page.close()
             death = Death(time.monotonic(), None, 1)
             self._start_again(slot, death, f"worker {slot.number} cannot be forked: {error}")
             return
