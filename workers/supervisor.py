@@ -50,6 +50,7 @@ from workers.service_report import fleet, makes_progress, status
 from workers.signal_queue import SignalQueue
 from workers.slots import Child, Slot, Slots, how_it_ended
 from workers.spawn import spawn
+from workers.terminal import Terminal
 
 logger = logging.getLogger("durable.supervisor")
 
@@ -147,7 +148,7 @@ class _Supervisor:
         self._endings = Endings(self._slots, config.drain_timeout)
         self._reload = Reload(config, load_config, self._slots, self._endings, self._companions, self._manager)
         self._trouble = ""  # what kept a worker from being ready, until all are
-        self._had_terminal = os.isatty(2)
+        self._terminal = Terminal()
         self._has_been_up = False
         self._is_stopping = False
         self._asked_to_end_at: float | None = None
@@ -360,7 +361,7 @@ class _Supervisor:
             match signum:
                 case signal.SIGTERM | signal.SIGINT:
                     self._heed_request_to_end(signal.Signals(signum).name)
-                case signal.SIGHUP if self._had_terminal and not os.isatty(2):
+                case signal.SIGHUP if self._terminal.is_gone:
                     self._heed_request_to_end("SIGHUP, the terminal is gone")
                 case signal.SIGQUIT:
                     dump(self._slots, self._status())

@@ -183,7 +183,7 @@ def main() -> int:
     if (folder / "no-parent-death-signal").exists():
         spawn._die_with = lambda parent: None
     os.fork = partial(_fork_as_told, folder, os.fork)
-    mmap.mmap = _PageAsTold  # type: ignore[misc]
+    mmap.mmap = _PageAsTold  # type: ignore[misc,assignment]
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     make_worker: worker_process.MakeWorker = partial(FakeWorker, folder)
     return supervise(
