@@ -34,13 +34,14 @@ from workers.busy_page import BusyPage
 from workers.child_signals import reopen_log, set_up_signals
 from workers.companion import Companion
 from workers.endings import Endings
-from workers.exporter import OFF, Exporter, RunExporter, metrics_folder
+from workers.exporter import OFF, Exporter, RunExporter
 from workers.fatal_signals import show_stacks_of_the_dying
 from workers.hang_watch import LONGEST_SLEEP, Wakefulness
 from workers.inspection import dump
 from workers.keeper import Keeper, RunKeeper
 from workers.link import Draining, Link, LinkError, Message, Ready, Reclaimed
 from workers.log_file import open_log
+from workers.metrics_folder import metrics_folder
 from workers.notify_socket import NotifySocket
 from workers.orphans import Orphans
 from workers.reload import Reload
