@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from durable.errors import DatabaseUnavailable
+from durable.errors import DatabaseUnavailable, DurableError
 from durable.store import migrations
 from durable.store.queries import load
 
@@ -107,10 +107,13 @@ class SimulatedDatabase:
         return True
 
     def set_up(self, script: str) -> None:
-        """Run SQL of whoever simulates, in a schema `public` that holds nothing yet."""
+        """Run SQL of whoever simulates, in a schema `public` that is empty. Raises DurableError for bad SQL."""
         self._connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
         self._connection.execute("CREATE SCHEMA public")
-        self._connection.execute(script)
+        try:
+            self._connection.execute(script)
+        except psycopg.Error as error:
+            raise DurableError(str(error).strip()) from error
 
     def hints(self) -> list[Hint]:
         """What was notified since the last time. The server hands over what was committed with the next answer."""
