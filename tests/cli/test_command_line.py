@@ -21,6 +21,7 @@ from durable.cli.doctor import check_wasmtime
 from durable.cli.invocation import Invocation
 from durable.cli.process_list import without_url
 from durable.cli.root import cli
+from durable.cli.tasks import MAX_LIMIT
 from durable.store import migrations
 from tests.cli.conftest import Durable, end_of
 from tests.client.databases import Worker
@@ -84,6 +85,8 @@ def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(homeless: Durable) ->
         ("list", "--nonsense"),
         ("list", "--state", "nonsense"),
         ("list", "--limit", "0"),
+        ("list", "--limit", str(MAX_LIMIT + 1)),
+        ("show", str(2**63)),
         ("launch", "only a name"),
         ("logs", "not-a-number"),
         ("program",),

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from durable.cli.tasks import MAX_LIMIT
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX
 from tests.cli.conftest import Durable, end_of
 from tests.client.databases import Worker, component, core_module, needy_component, until_somebody_listens
@@ -199,6 +200,7 @@ def test_list_prints_tasks_as_a_table_or_as_json(durable: Durable, worker: Worke
 
     rows = json.loads(durable("-o", "json", "list", "--state", "failed").out)
     assert [row["name"] for row in rows] == ["tricky\x1b[31m\nname", "order-1"]
+    assert len(durable("list", "--limit", MAX_LIMIT).out.splitlines()) == len(table)
     lines = durable("list", "--name", "order-*", "--limit", "1", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in lines.out.splitlines()] == [2]
     assert "there are more" in lines.err
