@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import select
 import time
@@ -52,6 +53,9 @@ def scratch_database(server_url: str) -> Iterator[SimulatedDatabase]:
         finally:
             database.close()
     finally:
+        # An attempt to connect that was given up keeps its socket as long as the traceback of its end is there, and the
+        # server drops no database before everybody who is in the middle of a login has been heard: a minute or so.
+        gc.collect()
         with psycopg.connect(server_url, autocommit=True) as server:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
 
