@@ -78,7 +78,15 @@ def _count(value: object) -> int:
 def _path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("write a path")
-    return Path(value).expanduser()
+    return _expanded(value)
+
+
+def _expanded(path: str | Path) -> Path:
+    """With a home folder in the place of ~. Raises ValueError when there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no home folder for its ~") from None
 
 
 def _switch(value: object) -> bool:
@@ -154,9 +162,14 @@ LOG_LEVEL = _one_of("debug", "info", "warning", "error")
 
 
 def default_cache_folder(environ: Mapping[str, str]) -> Path:
-    """`durable` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache when it is not set."""
-    home = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "durable"
+    """`durable` in the user's cache folder: XDG_CACHE_HOME, or ~/.cache when it is not set. Raises ConfigError."""
+    try:
+        return _expanded(environ.get("XDG_CACHE_HOME") or "~/.cache") / "durable"
+    except ValueError:
+        raise ConfigError(
+            "cache_folder: this user has no home folder to have it in; "
+            f"set {ENV_PREFIX}CACHE_FOLDER, or cache_folder in the configuration file"
+        ) from None
 
 
 def _key(
@@ -370,9 +383,10 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     Raises ConfigError for a file that cannot be read, an unknown key, a bad value, or values that do not fit
     together.
     """
-    found: _Found = {"cache_folder": (default_cache_folder(environ), "default")}
-    found |= _from_file(file, environ) | _from_credentials(environ) | _from_environ(environ)
+    found = _from_file(file, environ) | _from_credentials(environ) | _from_environ(environ)
     found |= {key: (value, KEYS[key].flag) for key, value in flags.items() if value is not None}
+    if "cache_folder" not in found:
+        found["cache_folder"] = (default_cache_folder(environ), "default")
     values = {key: _read(KEYS[key], value, source) for key, (value, source) in found.items()}
     config = Config(**values, sources={key: source for key, (_, source) in found.items()})
     check_relations(config)
@@ -436,7 +450,10 @@ def _read(key: Key, value: object, source: str) -> Any:
 
 def _from_file(file: Path | None, environ: Mapping[str, str]) -> _Found:
     named = file or (Path(environ["DURABLE_CONFIG"]) if environ.get("DURABLE_CONFIG") else None)
-    path = (named or SYSTEM_FILE).expanduser()
+    try:
+        path = _expanded(named or SYSTEM_FILE)
+    except ValueError as error:
+        raise ConfigError(f"cannot read the configuration file {named}: {error}") from None
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

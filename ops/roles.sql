@@ -13,7 +13,8 @@ END $$;
 
 GRANT USAGE ON SCHEMA durable TO durable_worker, durable_client, durable_guest;
 
--- Workers: everything but the schema itself. Whoever operates needs it as well, for `durable resume` and `program rm`.
+-- Workers: everything but the schema itself. Whoever operates needs it as well, for `durable cancel`, `pause`, `resume`
+-- and `program rm`.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA durable TO durable_worker;
 REVOKE INSERT, UPDATE, DELETE ON durable.migration FROM durable_worker;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA durable TO durable_worker;

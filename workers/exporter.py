@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import selectors
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from durable.config import Config
-from durable.errors import ConfigError
 from workers.companion import Companion
 from workers.link import Fleet, Link
 from workers.restart_policy import RestartLimits
@@ -57,19 +52,3 @@ class Exporter(Companion):
         if news != self._told:
             self._told = news
             self.child.link.send(fleet)
-
-
-@contextmanager
-def metrics_folder() -> Iterator[Path]:
-    """A new folder for the counters that the processes of this service share, removed at the end. Raises
-    ConfigError.
-    """
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    try:
-        folder = tempfile.mkdtemp(prefix="durable-", dir=runtime or None)
-    except OSError as error:
-        raise ConfigError(f"cannot make a folder for the metrics: {error}") from None
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -38,6 +38,8 @@ class DatabaseWatch:
                     self._watch(connection)
             except psycopg.Error as error:
                 self._has_failed(f"the database does not answer: {describe(error)}")
+            except Exception as error:  # out of memory, for instance: nobody else would ever look again
+                self._has_failed(f"the database cannot be asked: {type(error).__name__}: {error}")
             time.sleep(1.0)
 
     @property

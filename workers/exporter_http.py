@@ -81,10 +81,15 @@ class _Server(ThreadingMixIn, TCPServer):
         return Address(str(host), int(port))
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError as error:  # out of threads, for which a place must not be lost
+            self._places.release()
+            self.shutdown_request(request)
+            _log.warning("a request is not answered: %s", error)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

@@ -30,9 +30,10 @@ class Rollout:
             self.is_done = True
         return None
 
-    def _relieved(self, slots: Slots) -> Slot | None:
+    def _relieved(self, slots: Slots) -> Slot:
         self.spare = None
-        return min(self._old(slots), key=lambda slot: slot.is_up, default=None)
+        # When the last old one was told to leave meanwhile, one of the new ones is too many: this one, as a rule.
+        return min(self._old(slots) or slots.staying[::-1], key=lambda slot: slot.is_up)
 
     def _old(self, slots: Slots) -> list[Slot]:
         return [slot for slot in slots.staying if slot.config is not self.config]

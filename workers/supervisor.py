@@ -34,13 +34,14 @@ from workers.busy_page import BusyPage
 from workers.child_signals import reopen_log, set_up_signals
 from workers.companion import Companion
 from workers.endings import Endings
-from workers.exporter import OFF, Exporter, RunExporter, metrics_folder
+from workers.exporter import OFF, Exporter, RunExporter
 from workers.fatal_signals import show_stacks_of_the_dying
 from workers.hang_watch import LONGEST_SLEEP, Wakefulness
 from workers.inspection import dump
 from workers.keeper import Keeper, RunKeeper
 from workers.link import Draining, Link, LinkError, Message, Ready, Reclaimed
 from workers.log_file import open_log
+from workers.metrics_folder import metrics_folder
 from workers.notify_socket import NotifySocket
 from workers.orphans import Orphans
 from workers.reload import Reload
@@ -50,6 +51,7 @@ from workers.service_report import fleet, makes_progress, status
 from workers.signal_queue import SignalQueue
 from workers.slots import Child, Slot, Slots, how_it_ended
 from workers.spawn import spawn
+from workers.terminal import Terminal
 
 logger = logging.getLogger("durable.supervisor")
 
@@ -147,7 +149,7 @@ class _Supervisor:
         self._endings = Endings(self._slots, config.drain_timeout)
         self._reload = Reload(config, load_config, self._slots, self._endings, self._companions, self._manager)
         self._trouble = ""  # what kept a worker from being ready, until all are
-        self._had_terminal = os.isatty(2)
+        self._terminal = Terminal()
         self._has_been_up = False
         self._is_stopping = False
         self._asked_to_end_at: float | None = None
@@ -200,11 +202,13 @@ class _Supervisor:
         return [slot for slot in tried if slot.child is None]
 
     def _start(self, slot: Slot) -> None:
-        page = BusyPage()
+        page: BusyPage | None = None
         try:
+            page = BusyPage()
             pid, link = spawn(partial(self._run_worker, slot, page), self._forget_in_child)
         except OSError as error:  # out of processes, memory or descriptors: that may pass
-            page.close()
+            if page is not None:
+                page.close()
             death = Death(time.monotonic(), None, 1)
             self._start_again(slot, death, f"worker {slot.number} cannot be forked: {error}")
             return
@@ -358,7 +362,7 @@ class _Supervisor:
             match signum:
                 case signal.SIGTERM | signal.SIGINT:
                     self._heed_request_to_end(signal.Signals(signum).name)
-                case signal.SIGHUP if self._had_terminal and not os.isatty(2):
+                case signal.SIGHUP if self._terminal.is_gone:
                     self._heed_request_to_end("SIGHUP, the terminal is gone")
                 case signal.SIGQUIT:
                     dump(self._slots, self._status())

@@ -54,8 +54,12 @@ class Invocation:
 
     @cached_property
     def client(self) -> Client:
-        """A client that uses one connection, closed when the command ends."""
+        """A client that uses one connection, closed when the command ends. Raises SchemaMismatch: a command that
+        does its work by halves is worse than one that does nothing.
+        """
         self._connection = Single(self.database_url)
+        with self._connection.connection() as connection, translated():
+            migrations.check_schema(connection)
         config = self.config
         return Client(
             self._connection,

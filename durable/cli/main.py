@@ -14,6 +14,7 @@ from click.shell_completion import shell_complete
 from durable.cli.invocation import Invocation
 from durable.cli.process_list import hide_password
 from durable.cli.root import cli
+from durable.cli.standard_streams import open_closed_streams
 from durable.errors import DurableError
 
 EXIT_ERROR = 1
@@ -25,6 +26,7 @@ _COMPLETE = "_DURABLE_COMPLETE"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, by default the one this process was started with, and return its exit code."""
+    open_closed_streams()
     if arguments is None:
         hide_password()
         arguments = sys.argv[1:]

@@ -84,7 +84,10 @@ def _command() -> list[str]:
 def _unit_folder(unit: Unit, environ: Mapping[str, str]) -> Path:
     if not unit.for_user:
         return SYSTEM_FOLDER
-    return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+    try:
+        return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+    except RuntimeError:
+        raise DurableError("this user has no home folder\n--folder says where to write the unit") from None
 
 
 def _write(path: Path, text: str, force: bool) -> None:

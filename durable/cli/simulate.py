@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.cli.output import print_rows
-from durable.errors import UsageError
+from durable.errors import DurableError, UsageError
 from durable.operations.data import Json, notification_data, task_data
 from durable.operations.programs import read_component
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from workers.simulation import Component, RunResult, SimulatedDatabase
 
 _COLUMNS = ("seed", "problem")
+_OF_A_COMPONENT = ("data", "notifications", "http_body", "sql")
 
 
 @click.command(
@@ -61,9 +63,13 @@ def simulate(
     """
     from workers.simulation import simulate_component, simulate_engine
 
+    if component is None:
+        _refuse_options_of_a_component()
     subject = None if component is None else _component(invocation, component, data, notifications, http_body, sql)
     first = secrets.randbelow(2**31) if seed is None else seed
     with _database(invocation) as database:
+        if sql is not None and subject is not None:
+            _try_script(database, sql, subject.set_up)
         if subject is None:
             results = simulate_engine(database, first, runs=runs, steps=steps, workers=workers)
         else:
@@ -71,6 +77,14 @@ def simulate(
                 database, subject, first, runs=runs, steps=steps, workers=workers, config=invocation.config
             )
         return _report(invocation, results, first, trace)
+
+
+def _refuse_options_of_a_component() -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name in _OF_A_COMPONENT:
+            raise UsageError(f"{parameter.opts[0]} is for a COMPONENT, and none was given")
 
 
 def _component(
@@ -97,6 +111,14 @@ def _script(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from None
+
+
+def _try_script(database: SimulatedDatabase, path: str, script: str) -> None:
+    """Once before the first run, which would not know the name of the file."""
+    try:
+        database.set_up(script)
+    except DurableError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 @contextmanager

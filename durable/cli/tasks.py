@@ -15,12 +15,13 @@ from durable.model import FAILURE_LOG_INDEX, Task, TaskState
 from durable.operations.data import Json
 
 DEFAULT_LIMIT = 50
+MAX_LIMIT = 1_000_000  # all of them are in memory before the first is printed
 
 
 @click.command("list", cls=Command, epilog="durable list --state failed\ndurable list --name 'order-*' -o jsonl")
 @click.option("--state", type=click.Choice([state.value for state in TaskState]), help="Only tasks in this state.")
 @click.option("--name", "name_glob", metavar="GLOB", help="Only these names: * is any text, ? one character.")
-@click.option("--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, metavar="N")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=DEFAULT_LIMIT, show_default=True, metavar="N")
 @click.pass_obj
 def list_tasks(invocation: Invocation, state: str | None, name_glob: str | None, limit: int) -> None:
     """Print tasks, the newest first."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -102,7 +103,8 @@ def _initdb(command: list[str], draft: Path) -> None:
         try:
             _, said = initdb.communicate(timeout=INITDB_TIMEOUT)
         except BaseException:
-            os.killpg(initdb.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(initdb.pid, signal.SIGKILL)
             raise
     if initdb.returncode != 0:
         raise EmbeddedPostgresError(f"cannot make a database in {draft.parent}: {_reason(said)}")

@@ -24,9 +24,18 @@ class Json:
 
 def task_name(name: str) -> str:
     """The name itself. Raises InvalidTask for one that cannot be stored."""
+    return _name(name, "the task name")
+
+
+def program_name(name: str) -> str:
+    """The name itself. Raises InvalidTask for one that cannot be stored."""
+    return _name(name, "the program name")
+
+
+def _name(name: str, what: str) -> str:
     if not name:
-        raise InvalidTask("the task name must not be an empty string")
-    return storable(name, "the task name")
+        raise InvalidTask(f"{what} must not be an empty string")
+    return storable(name, what)
 
 
 def storable(text: str, what: str) -> str:

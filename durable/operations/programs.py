@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from durable.errors import DurableError, InvalidComponent, InvalidTask, MissingPlugin, UnknownProgram
 from durable.model import Program
-from durable.operations.data import storable
+from durable.operations.data import program_name, storable
 from durable.operations.steps import Call, Operation, Statement
 from durable.store import queries
 
@@ -36,8 +36,11 @@ def program(source: ProgramSource, name: str | None = None, plugins: Plugins = N
 
     A new program gets the name, or the file's name without its ending; a stored one is renamed when a name is
     given. It may import what the host and these plugins provide; None means the installed ones. Raises
-    InvalidComponent, UnknownProgram; ConfigError when an installed plugin cannot be loaded.
+    InvalidComponent, UnknownProgram; InvalidTask for a name that cannot be stored; ConfigError when an installed
+    plugin cannot be loaded.
     """
+    if name is not None:
+        program_name(name)
     if isinstance(source, Program):
         return source
     if isinstance(source, bytes):
@@ -54,8 +57,6 @@ def store(
     wasm: bytes, name: str | None = None, default_name: str | None = None, plugins: Plugins = None
 ) -> Operation[Program]:
     """Store a component unless its content is there already. Raises InvalidComponent."""
-    if name is not None:
-        storable(name, "the program name")
     if len(wasm) > MAX_COMPONENT_BYTES:
         raise InvalidComponent(f"the component is larger than {MAX_COMPONENT_BYTES // 1024**2} MiB")
     hash = hashlib.sha256(wasm).hexdigest()

@@ -21,6 +21,8 @@ from durable.cli.doctor import check_wasmtime
 from durable.cli.invocation import Invocation
 from durable.cli.process_list import without_url
 from durable.cli.root import cli
+from durable.cli.tasks import MAX_LIMIT
+from durable.store import migrations
 from tests.cli.conftest import Durable, end_of
 from tests.client.databases import Worker
 
@@ -83,6 +85,8 @@ def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(homeless: Durable) ->
         ("list", "--nonsense"),
         ("list", "--state", "nonsense"),
         ("list", "--limit", "0"),
+        ("list", "--limit", str(MAX_LIMIT + 1)),
+        ("show", str(2**63)),
         ("launch", "only a name"),
         ("logs", "not-a-number"),
         ("program",),
@@ -107,6 +111,35 @@ def test_a_database_that_is_down_exits_with_69_without_password_or_traceback(hom
     shown = homeless.process("--debug", "list")
     assert "Traceback" in shown.err
     assert SECRET not in shown.err
+
+
+COMMANDS_WITH_A_CLIENT = [
+    ("launch", "a task", "program"), ("notify", "1", "event"), ("cancel", "1"), ("pause", "1"), ("resume", "1"),
+    ("list",), ("show", "1"), ("wait", "1"), ("logs", "1"), ("events", "1"), ("workers",), ("program", "list"),
+    ("program", "rm", "x"),
+]  # fmt: skip
+
+
+def test_a_schema_of_another_version_is_told_by_every_command_and_nothing_is_done(
+    homeless: Durable, empty_url: str
+) -> None:
+    homeless.environ["DURABLE_DATABASE_URL"] = empty_url
+    latest = migrations.latest()
+
+    def refusals() -> set[tuple[int, str]]:
+        return {(done.code, done.err) for done in (homeless(*command) for command in COMMANDS_WITH_A_CLIENT)}
+
+    assert refusals() == {(78, "error: the database has no durable schema yet: run `durable migrate`\n")}
+    assert homeless("migrate", "--target", latest - 1).code == 0
+    old = (
+        f"error: the database schema has version {latest - 1} and this durable needs {latest}: run `durable migrate`\n"
+    )
+    assert refusals() == {(78, old)}
+    assert homeless("migrate").code == 0
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO durable.migration (version, name) VALUES (%s, 'of_tomorrow')", [latest + 1])
+    new = f"error: the database schema has version {latest + 1} and this durable knows only {latest}: upgrade durable\n"
+    assert refusals() == {(78, new)}
 
 
 def test_a_password_on_the_command_line_does_not_stay_in_the_process_list(

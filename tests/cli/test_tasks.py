@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.rows import TupleRow
 
+from durable.cli.tasks import MAX_LIMIT
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX
 from tests.cli.conftest import Durable, end_of
 from tests.client.databases import Worker, component, core_module, needy_component, until_somebody_listens
@@ -167,6 +172,22 @@ def test_notify_sends_json_and_null_by_default(durable: Durable, worker: Worker,
     assert rows == [("first", "null"), ("second", '{"n": 1}')]
 
 
+@pytest.mark.parametrize("closed", [[1], [2], [0, 1, 2]])
+def test_a_command_whose_streams_are_closed_does_its_work_and_says_so(
+    durable: Durable, worker: Worker, sql: Sql, closed: list[int]
+) -> None:
+    task_id = worker.task()
+
+    def close_streams() -> None:
+        for stream in closed:
+            os.close(stream)
+
+    for command in (["notify", str(task_id), "once"], ["list"], ["show", str(task_id)]):
+        python = [sys.executable, "-m", "durable", *command]
+        assert subprocess.run(python, env=durable.environ, preexec_fn=close_streams, check=False).returncode == 0
+    assert sql.execute("SELECT count(*) FROM durable.notification").fetchone() == (1,)
+
+
 def test_list_prints_tasks_as_a_table_or_as_json(durable: Durable, worker: Worker) -> None:
     for state, name in [("failed", "order-1"), ("ready", "order-2"), ("failed", "tricky\x1b[31m\nname")]:
         worker.task(state, name)
@@ -179,6 +200,7 @@ def test_list_prints_tasks_as_a_table_or_as_json(durable: Durable, worker: Worke
 
     rows = json.loads(durable("-o", "json", "list", "--state", "failed").out)
     assert [row["name"] for row in rows] == ["tricky\x1b[31m\nname", "order-1"]
+    assert len(durable("list", "--limit", MAX_LIMIT).out.splitlines()) == len(table)
     lines = durable("list", "--name", "order-*", "--limit", "1", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in lines.out.splitlines()] == [2]
     assert "there are more" in lines.err
@@ -217,6 +239,10 @@ def test_programs_are_added_listed_and_removed(durable: Durable, tmp_path: Path,
     (row,) = json.loads(durable("program", "list", "-o", "json").out)
     assert (row["hash"], row["name"]) == (hash, "greeter")
     assert durable("program", "list").out.splitlines()[1].split()[:2] == [hash[:12], "greeter"]
+
+    unnamed = durable("program", "add", component(tmp_path), "--name", "")
+    assert (unnamed.code, unnamed.err) == (1, "error: the program name must not be an empty string\n")
+    assert json.loads(durable("program", "list", "-o", "json").out)[0]["name"] == "greeter"
 
     refused = durable("program", "add", needy_component(tmp_path))
     assert (refused.code, refused.out) == (1, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -233,6 +234,25 @@ def test_the_cache_folder_is_the_users() -> None:
     assert default_cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/durable")
     assert load({}, {"XDG_CACHE_HOME": "/c"}).cache_folder == Path("/c/durable")
     assert load({"cache_folder": "~/x"}, {}).cache_folder == Path.home() / "x"
+
+
+def test_a_user_without_a_home_needs_one_only_when_nothing_names_the_cache_folder(
+    monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert load({}, {"XDG_CACHE_HOME": "/c"}).cache_folder == Path("/c/durable")
+    assert load({"cache_folder": "/x"}, {}).cache_folder == Path("/x")
+    assert load({}, {"DURABLE_CACHE_FOLDER": "/x"}).cache_folder == Path("/x")
+    assert "cache_folder: this user has no home folder" in refusal()
+    assert "DURABLE_CACHE_FOLDER" in refusal()
+    assert refusal(DURABLE_CACHE_FOLDER="~/x") == (
+        "cache_folder (from DURABLE_CACHE_FOLDER): '~/x': there is no home folder for its ~"
+    )
+    assert refusal(DURABLE_CONFIG="~/x").startswith("cannot read the configuration file ~/x: there is no home")
 
 
 def test_the_database_url_is_not_in_what_is_printed_of_a_configuration() -> None:

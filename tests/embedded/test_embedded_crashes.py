@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -65,6 +66,23 @@ def test_an_interrupted_initdb_leaves_nothing(fresh: EmbeddedServer, actor: Acto
     assert eventually(lambda: list(fresh.data_folder.glob("cluster.new-*/base")))
     os.killpg(caller.pid, signal.SIGINT)
     assert caller.wait(20) != 0
+    assert drafts(fresh) == []
+
+
+def test_an_interruption_just_when_initdb_has_ended_is_an_interruption(
+    fresh: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    communicate_for_real = subprocess.Popen.communicate
+
+    def communicate(process: Any, input: Any = None, timeout: float | None = None) -> Any:
+        if "--encoding=UTF8" not in process.args:
+            return communicate_for_real(process, input, timeout)
+        process.wait(timeout)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    with pytest.raises(KeyboardInterrupt):
+        fresh.ensure_running()
     assert drafts(fresh) == []
 
 

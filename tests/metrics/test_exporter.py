@@ -6,25 +6,32 @@ import gzip
 import select
 import signal
 import socket
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from durable.address import Address
 from tests.engine.database import Database, wait_until
 from tests.metrics.exporter import Exporter, running_exporter
 from tests.metrics.scrapes import OPENMETRICS, Scrape, assert_openmetrics, complaints, own_complaints, scrape
 from tests.metrics.test_exposition import OF_WORKERS
 from tests.metrics.test_shared_numbers import end, start_counting
+from workers import exporter_database, exporter_http
 from workers.exporter_database import COUNT_EVERY
 from workers.exporter_http import MAX_REQUESTS, SLOWEST_CLIENT
 from workers.link import Fleet
 
 NOWHERE = "postgresql://127.0.0.1:1/none"
+HEALTHY = exporter_http.Answer.plain(HTTPStatus.OK, "ok")
 ALL_WELL = Fleet(up=(1, 1), restarts=(0, 3), slots=(1, 2), ready=True)
 
 #: All of it: what workers count, and what the exporter adds.
@@ -148,6 +155,48 @@ def test_one_past_the_bound_is_closed_at_once_and_the_places_come_free_again(exp
         wait_until(lambda: len(closed(clients)) == 3, "the bound", SLOWEST_CLIENT / 2)
         wait_until(lambda: len(closed(clients)) == len(clients), "the end of their time")
         assert exporter.get("/healthz").status == 200
+
+
+def test_requests_for_which_there_is_no_thread_are_told_and_the_next_ones_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def ask() -> bytes:
+        with urllib.request.urlopen(f"http://{server.bound}/healthz", timeout=5) as answer:
+            return bytes(answer.read())
+
+    with exporter_http._Server(Address("127.0.0.1", 0), {"/healthz": lambda _: HEALTHY}) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            with monkeypatch.context() as short:
+                short.setattr(threading.Thread, "start", refuse)
+                for _ in range(MAX_REQUESTS + 1):
+                    with pytest.raises((OSError, HTTPException)):
+                        ask()
+            assert ask() == b"ok\n"
+        finally:
+            server.shutdown()
+            serving.join()
+    assert caplog.text.count("a request is not answered: can't start new thread") == MAX_REQUESTS + 1
+
+
+def test_whatever_keeps_it_from_the_database_is_told_and_it_looks_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    happens = iter([MemoryError("no more memory"), SystemExit()])
+
+    def connect(url: str) -> None:
+        raise next(happens)
+
+    monkeypatch.setattr(exporter_database, "open_connection", connect)
+    watch = exporter_database.DatabaseWatch(NOWHERE)
+    with pytest.raises(SystemExit):
+        watch.run()
+    assert watch.problem == "the database cannot be asked: MemoryError: no more memory"
+    assert watch.problem in caplog.text
 
 
 @contextmanager

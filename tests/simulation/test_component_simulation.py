@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -140,6 +141,21 @@ def test_the_command_refuses_what_it_cannot_read(server: EmbeddedServer) -> None
     assert "cannot read nowhere.wasm" in durable("nowhere.wasm", *url).stderr
     assert "write EVENT=JSON" in durable(str(workflow("notified")), "--notify", "hello", *url).stderr
     assert durable(str(workflow("notified")), "--sql", "nowhere.sql", *url).returncode == 2
+
+
+def test_the_command_names_the_file_whose_sql_is_wrong(server: EmbeddedServer, tmp_path: Path) -> None:
+    script = tmp_path / "tables.sql"
+    script.write_text("CREATE TABLE a (b integer);\nSELECT c FROM a")
+    told = durable(str(workflow("notified")), "--sql", str(script), "--database-url", server.url)
+    assert told.returncode == 2
+    assert told.stderr.startswith(f'error: {script}: column "c" does not exist\nLINE 2: SELECT c FROM a\n'), told.stderr
+
+
+def test_the_command_refuses_what_means_nothing_without_a_component(server: EmbeddedServer) -> None:
+    for option in (["--data", "1"], ["--notify", "a=1"], ["--http-body", "{}"], ["--sql", "x.sql"]):
+        told = durable(*option, "--runs", "1", "--database-url", server.url)
+        assert told.returncode == 2
+        assert told.stderr.startswith(f"error: {option[0]} is for a COMPONENT, and none was given\n")
 
 
 def test_nothing_is_left_of_a_simulation(server: EmbeddedServer) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import json
 import logging
+import mmap
 import os
 import selectors
 import sys
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, MutableSequence, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from durable.config import Config
 from durable.errors import ConfigError, DatabaseUnavailable
@@ -126,6 +128,15 @@ def _fork_as_told(folder: Path, fork: Callable[[], int]) -> int:
     return fork()
 
 
+class _PageAsTold(mmap.mmap):
+    """Memory that a file `no-page` says there is none of."""
+
+    def __new__(cls, *args: Any) -> _PageAsTold:
+        if (Path(sys.argv[1]) / "no-page").exists():
+            raise OSError(errno.ENOMEM, "no more memory")
+        return super().__new__(cls, *args)
+
+
 def note(folder: Path, event: str, worker_ids: Sequence[int] = ()) -> None:
     line = json.dumps({"pid": os.getpid(), "name": event, "worker_ids": worker_ids})
     with open(folder / "events", "a") as file:
@@ -172,6 +183,7 @@ def main() -> int:
     if (folder / "no-parent-death-signal").exists():
         spawn._die_with = lambda parent: None
     os.fork = partial(_fork_as_told, folder, os.fork)
+    mmap.mmap = _PageAsTold  # type: ignore[misc,assignment]
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     make_worker: worker_process.MakeWorker = partial(FakeWorker, folder)
     return supervise(

@@ -175,6 +175,28 @@ def test_a_worker_that_dies_during_a_rollout_is_replaced_as_always(start: Start)
     service.wait_until(lambda: service.reclaimed() == {victim})
 
 
+def test_one_worker_less_in_a_rollout_is_one_less_also_when_it_was_the_last_old_one_and_down(start: Start) -> None:
+    service = start(2, tell={"drain-hangs": ""})
+    service.wait_ready(2)
+    service.reload(max_tasks=7)
+    service.wait_until(lambda: service.pids("drain"))
+    service.tell("boot-hangs-7")
+    service.tell("boot-1000", "unavailable")
+    service.untell("drain-hangs")
+    service.wait_until(lambda: list(max_tasks_of_started(service).values()).count(7) == 2)
+    [old] = [pid for pid in service.ready_pids() if max_tasks_of_started(service)[pid] == 1000]
+    os.kill(old, signal.SIGKILL)
+    service.wait_log("worker 2 (pid", times=3)
+    service.wait_log("cannot start: the database does not answer")
+    service.signal(signal.SIGTTOU)
+    service.wait_log("received SIGTTOU; worker 2 leaves")
+    service.untell("boot-hangs-7")
+    service.wait_log("all workers have the new configuration")
+    service.signal(signal.SIGQUIT)
+    service.wait_log("received SIGQUIT; 1/1 workers")
+    wait_for_all_with(service, 7, 1)
+
+
 @pytest.mark.parametrize("told", ["boot-hangs-7", "drain-hangs"])
 def test_a_service_can_be_ended_in_the_midst_of_a_rollout(start: Start, told: str) -> None:
     service = start(2, tell={told: ""})

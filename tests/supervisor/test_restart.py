@@ -122,6 +122,17 @@ def test_a_fork_that_fails_is_tried_again(start: Start) -> None:
     service.wait_ready(1)
 
 
+def test_a_worker_dies_while_there_is_no_memory_for_another_and_the_service_goes_on(start: Start) -> None:
+    service = start(2)
+    victim, survivor = service.wait_ready(2)
+    service.tell("no-page")
+    kill(victim)
+    service.wait_log("worker 1 cannot be forked: [Errno 12] no more memory; starting it again", times=2)
+    assert service.ready_pids() == [survivor]
+    service.untell("no-page")
+    assert survivor in service.wait_ready(2)
+
+
 def test_sigterm_to_one_worker_drains_it_and_it_is_replaced(start: Start) -> None:
     service = start(2)
     drained, other = service.wait_ready(2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from durable.config import Config
@@ -31,6 +31,7 @@ class Service:
 
     def __init__(self, size: int, link: Link) -> None:
         self._link = link
+        self.size = size
         self.slots = Slots(size, OLD)
         for slot in self.slots:
             slot.child = self._child(ready_at=0.0)
@@ -54,6 +55,18 @@ class Service:
     def end_leaving(self) -> None:
         for slot in [slot for slot in self.slots if slot.is_leaving]:
             self.slots.remove(slot)
+
+    def break_down(self) -> None:
+        """The oldest worker dies, and takes its time to come back."""
+        first = self.slots.staying[0]
+        if first is not self.rollout.spare and first.child is not None:
+            first.child.ready_at = None
+
+    def remove_worker(self) -> None:
+        staying = [slot for slot in self.slots.staying if slot is not self.rollout.spare]
+        if len(staying) > 1:
+            self._leave(min(reversed(staying), key=lambda slot: slot.is_up))
+            self.size -= 1
 
     def reload(self) -> None:
         if self.rollout.spare is not None:
@@ -86,20 +99,35 @@ def test_there_are_never_fewer_workers_up_nor_more_than_one_on_top(link: Link, s
         assert sum(slot.is_leaving for slot in service.slots) <= 2  # an old worker, and a replacement given up
 
 
+troubles = happenings | st.sampled_from([Service.break_down, Service.remove_worker])
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(size=st.integers(1, 5), what=st.lists(happenings, max_size=60))
+@example(
+    size=2,
+    what=[
+        Service.step,
+        Service.become_ready,
+        Service.step,
+        Service.end_leaving,
+        Service.step,
+        Service.break_down,
+        Service.remove_worker,
+    ],
+)
+@given(size=st.integers(1, 5), what=st.lists(troubles, max_size=60))
 def test_in_the_end_all_workers_have_the_newest_configuration(link: Link, size: int, what: list[object]) -> None:
     service = Service(size, link)
     for happens in what:
         assert callable(happens)
         happens(service)
-    for _ in range(3 * size + 3):
+    for _ in range(3 * size + 4):
         service.step()
         service.become_ready()
         service.end_leaving()
     assert service.rollout.is_done
-    assert [slot.config is service.rollout.config for slot in service.slots] == [True] * size
-    assert len({slot.number for slot in service.slots}) == size
+    assert [slot.config is service.rollout.config for slot in service.slots] == [True] * service.size
+    assert len({slot.number for slot in service.slots}) == service.size
 
 
 def test_a_slot_without_a_working_worker_is_the_first_to_go(link: Link) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import signal
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import pytest
 
 from .conftest import Start
 from .processes import HAS_PROC, is_gone
-from .service import PATIENCE, PROGRAM, ROOT, Service
+from .service import Service
 
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 
@@ -202,28 +198,3 @@ def test_signals_while_it_drains_do_not_keep_it_from_ending(start: Start) -> Non
     service.untell("drain-hangs")
     assert service.exit_status() == 0
     assert len(service.started_pids()) == 2
-
-
-def _new_session_with_terminal(terminal: int) -> None:
-    os.setsid()
-    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-
-
-def test_a_service_whose_terminal_is_closed_drains_and_ends(tmp_path: Path) -> None:
-    master, terminal = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, PROGRAM, tmp_path, "1", "{}", "{}"],
-        stdin=terminal, stdout=terminal, stderr=terminal, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: _new_session_with_terminal(terminal),
-    )  # fmt: skip
-    try:
-        os.close(terminal)
-        said = b""
-        while b"is ready" not in said:
-            said += os.read(master, 4096)
-        os.close(master)
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert '"drain"' in (tmp_path / "events").read_text()

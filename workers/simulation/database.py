@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import select
 import time
@@ -14,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from durable.errors import DatabaseUnavailable
+from durable.errors import DatabaseUnavailable, DurableError
 from durable.store import migrations
 from durable.store.queries import load
 
@@ -52,6 +53,9 @@ def scratch_database(server_url: str) -> Iterator[SimulatedDatabase]:
         finally:
             database.close()
     finally:
+        # An attempt to connect that was given up keeps its socket as long as the traceback of its end is there, and the
+        # server drops no database before everybody who is in the middle of a login has been heard: a minute or so.
+        gc.collect()
         with psycopg.connect(server_url, autocommit=True) as server:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
 
@@ -107,10 +111,13 @@ class SimulatedDatabase:
         return True
 
     def set_up(self, script: str) -> None:
-        """Run SQL of whoever simulates, in a schema `public` that holds nothing yet."""
+        """Run SQL of whoever simulates, in a schema `public` that is empty. Raises DurableError for bad SQL."""
         self._connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
         self._connection.execute("CREATE SCHEMA public")
-        self._connection.execute(script)
+        try:
+            self._connection.execute(script)
+        except psycopg.Error as error:
+            raise DurableError(str(error).strip()) from error
 
     def hints(self) -> list[Hint]:
         """What was notified since the last time. The server hands over what was committed with the next answer."""
