@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakSet
 
+from psycopg import Notify
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from durable.journal.faults import JournalUnavailable
@@ -41,7 +42,7 @@ class GuestPool:
                 "client_encoding": "utf8", "prepare_threshold": None,  # a guest could replace what was prepared
             },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
-            configure=self._clean, reset=self._clean,
+            configure=self._prepare, reset=self._clean,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -74,8 +75,16 @@ class GuestPool:
         if self._opened:
             await self._pool.close()
 
+    async def _prepare(self, connection: Connection) -> None:
+        connection.add_notify_handler(_drop)
+        await self._clean(connection)
+
     async def _clean(self, connection: Connection) -> None:
         await connection.execute(self._clean_up)
         if connection in self._planned_otherwise:
             self._planned_otherwise.discard(connection)
             await connection.execute(_QUERIES["clean_plans"])
+
+
+def _drop(notification: Notify) -> None:
+    """No workflow can ask for one, and psycopg would keep what it has no handler for as long as the connection."""

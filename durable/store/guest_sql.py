@@ -174,6 +174,7 @@ class GuestTransaction:
                 await self._send_together(
                     *([(_QUERIES["regain"], [])] if self.has_set else []),
                     (_QUERIES["record"], parameters),
+                    (_QUERIES["unlisten"], []),
                     ("COMMIT", []),
                 )
                 passing("commit.done")
