@@ -95,6 +95,8 @@ class GuestPool:
             await self._pool.close()
 
     async def _prepare(self, connection: Connection) -> None:
+        """A new connection; it may lead to another server than the ones before."""
+        self._catalog.forget_all()
         connection.add_notify_handler(_drop)
         await self._clean(connection)
 
