@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from durable.execution.database import DatabaseTransaction
 from durable.journal.log_text import LogText
-from durable.store.guest_sql import QueryFailed
+from durable.store.guest_faults import QueryFailed
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from durable.execution.transaction import Transaction
 from durable.host.datetimes import Datetime, datetime_record
 from durable.journal.json_text import check_json
 from durable.journal.label_text import without_user
-from durable.store.guest_sql import QueryFailed, TransactionLost
+from durable.store.guest_faults import QueryFailed, TransactionLost
 from durable.wasm.traps import GuestTrap
 
 #: Levels of JSON that any stack has room for.

@@ -9,7 +9,8 @@ from durable.execution.run import Run
 from durable.host import sql_values
 from durable.host.sql_values import MAX_TYPE_NAME, TypeInfo, Value, check_owner, new_value
 from durable.journal.faults import JournalUnavailable
-from durable.store.guest_sql import QueryFailed, Row, TookTooLong, TransactionLost
+from durable.store.guest_faults import QueryFailed, TookTooLong, TransactionLost
+from durable.store.guest_rows import Row
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Case, Err, Ok
 

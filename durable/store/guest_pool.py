@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakSet
 
+from psycopg import Notify
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from durable.journal.faults import JournalUnavailable
@@ -17,6 +18,8 @@ from durable.store.type_catalog import TypeCatalog
 
 _QUERIES = load("guest")
 _FOR_EVER = 86_400.0
+#: Seconds to clean a connection: a network that has gone deaf must not hold those who do it for all.
+_CLEAN_UP = 5.0
 
 
 class GuestPool:
@@ -41,12 +44,15 @@ class GuestPool:
                 "client_encoding": "utf8", "prepare_threshold": None,  # a guest could replace what was prepared
             },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
-            configure=self._clean, reset=self._clean,
+            configure=self._prepare, reset=self._clean,
         )  # fmt: skip
+        self._returning: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[GuestTransaction]:
-        """A transaction to begin, on a connection that goes back clean. Raises JournalUnavailable."""
+        """A transaction to begin, on a connection that goes back clean, also when whoever used it is stopped while it
+        goes back. Raises JournalUnavailable.
+        """
         if not self._opened:
             self._opened = True
             await self._pool.open()
@@ -59,8 +65,20 @@ class GuestPool:
         try:
             yield transaction
         finally:
-            speaking.cancel()
+            returning = asyncio.create_task(self._take_back(connection, transaction, speaking))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            await asyncio.shield(returning)
+
+    async def _take_back(
+        self, connection: Connection, transaction: GuestTransaction, speaking: asyncio.Task[None]
+    ) -> None:
+        # Nobody may close a connection while somebody waits for its answer: psycopg would go on with freed memory.
+        speaking.cancel()
+        await asyncio.wait([speaking])
+        try:
             await transaction.end()
+        finally:
             if transaction.has_set:
                 self._planned_otherwise.add(connection)
             await self._pool.putconn(connection)
@@ -71,11 +89,24 @@ class GuestPool:
             await transaction.touch()
 
     async def close(self) -> None:
+        if self._returning:
+            await asyncio.wait(self._returning)
         if self._opened:
             await self._pool.close()
 
+    async def _prepare(self, connection: Connection) -> None:
+        """A new connection; it may lead to another server than the ones before."""
+        self._catalog.forget_all()
+        connection.add_notify_handler(_drop)
+        await self._clean(connection)
+
     async def _clean(self, connection: Connection) -> None:
-        await connection.execute(self._clean_up)
-        if connection in self._planned_otherwise:
-            self._planned_otherwise.discard(connection)
-            await connection.execute(_QUERIES["clean_plans"])
+        async with asyncio.timeout(_CLEAN_UP):
+            await connection.execute(self._clean_up)
+            if connection in self._planned_otherwise:
+                self._planned_otherwise.discard(connection)
+                await connection.execute(_QUERIES["clean_plans"])
+
+
+def _drop(notification: Notify) -> None:
+    """No workflow can ask for one, and psycopg would keep what it has no handler for as long as the connection."""

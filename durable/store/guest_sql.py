@@ -12,32 +12,40 @@ form, and rows come as they are read.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import generators
+from psycopg import generators, waiting
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable, Unstorable
+from durable.store.guest_faults import (
+    Allowance,
+    Clock,
+    Faults,
+    QueryFailed,
+    TookTooLong,
+    TransactionLost,
+    failure_of,
+    idle_time,
+)
+from durable.store.guest_rows import Columns, Row, UnreadRows, chunk_rows
 from durable.store.pg_types import PgType
-from durable.store.problems import describe, is_worlds_fault, journal_fault
+from durable.store.problems import is_worlds_fault, journal_fault
 from durable.store.queries import load
 from durable.store.session import Connection
 from durable.store.type_catalog import TypeCatalog
 
 _QUERIES = load("guest")
-#: Rows that libpq hands over at once.
-_CHUNK = 100
-#: Rows that may be read before the guest asks for them, and bytes of their values.
+#: Rows that may be read before the guest asks for them, and bytes that they take.
 _READ_AHEAD = 10_000
 READ_AHEAD_BYTES = 16 << 20
+#: Seconds for a ROLLBACK, which is quick: a network that has gone deaf must not hold who rolls back past its lease.
+_ROLLBACK = 5.0
 #: What may change settings, on which plans depend, other than a function of the database.
 _SETTING = (b"SET", b"RESET", b"DO", b"CALL")
 _MORE = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
@@ -45,45 +53,20 @@ _IDLE = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _COPY = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
-class TransactionLost(Exception):
-    """The guest ended its transaction itself, or did something that leaves none. Nothing it wrote has happened."""
-
-
-class TookTooLong(TransactionLost):
-    """A statement ran for longer than guest_sql_timeout, or this process stood still meanwhile."""
-
-
-class QueryFailed(Exception):
-    """What the database answered to a statement of the guest."""
-
-    def __init__(self, message: str, code: str | None, constraint: str | None, table: str | None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.constraint = constraint
-        self.table = table
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: (name, type, binary value or None for NULL) of each column."""
-
-    columns: list[tuple[str, PgType, bytes | None]]
-
-    @property
-    def size(self) -> int:
-        return sum(len(data or b"") for _, _, data in self.columns)
-
-
 class GuestTransaction:
     """A transaction on a connection of the guests' pool. Use one method at a time; `touch` may come at any time."""
 
-    def __init__(self, connection: Connection, catalog: TypeCatalog, timeout: float) -> None:
+    def __init__(self, connection: Connection, catalog: TypeCatalog, timeout: float, clock: Clock = idle_time) -> None:
         self._connection = connection
         self._catalog = catalog
         self._timeout = timeout
+        self._clock = clock
         self._number = ""
-        self._rows: deque[Row] = deque()
+        self._sql = ""
+        self._allowance = self._new_allowance()
+        self._types: Sequence[PgType] = ()  # of the columns, as they were when the statement was last looked at
+        self._rows = UnreadRows()
+        self._rows_wanted = False
         self._reading = False
         self._count: int | None = None
         self._command = b""
@@ -98,7 +81,7 @@ class GuestTransaction:
     async def begin(self, task_id: int, index: int) -> None:
         """Raises JournalUnavailable."""
         try:
-            async with self._turn, self._faults():
+            async with self._turn, self._faults_of_ours():
                 cursor = await self._connection.execute(_QUERIES["begin"].format(task=task_id, index=index))
                 cursor.nextset()
                 ((self._number,),) = await cursor.fetchall()
@@ -118,41 +101,44 @@ class GuestTransaction:
             await self._query(sql, parameters, rows_wanted)
 
     async def _query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
+        self._sql, self._allowance = sql, self._new_allowance()
         async with self._faults():
-            if not self._catalog.knows_statement(sql):
-                await self._describe(sql, [oid for oid, _ in parameters])
+            types = self._catalog.columns_of(sql)
+            self._types = await self._describe(sql, [oid for oid, _ in parameters]) if types is None else types
             self.has_set = self.has_set or "set_config" in sql.lower()
             self._send(sql, parameters)
             self._reading, self._count, self._command, self._affected = True, None, b"", 0
+            self._rows_wanted = rows_wanted
             await self._connection.wait(generators.send(self._pgconn))
             await self._read()
             while self._reading and not rows_wanted:
-                self._rows.clear()
                 await self._read()
-            if not rows_wanted:
-                self._rows.clear()
 
     async def fetch(self) -> Row | int | None:
         """The next row, then the number of rows affected, then None. Raises as `query` does."""
-        if not self._rows and self._reading:
+        if self._reading and not self._rows.are_readable:
             async with self._turn, self._faults():
-                if self._reading and not self._rows:
+                while self._reading and not self._rows.are_readable:
                     await self._read()
-        if self._rows:
-            return self._rows.popleft()
+        if self._rows.are_readable:
+            return self._rows.pop()
         self._raise_heard()
         count, self._count = self._count, None
         return count
 
     async def type_named(self, schema: str | None, name: str, is_array: bool) -> PgType | None:
         """A type by its name, None when there is none. Raises QueryFailed, JournalUnavailable."""
-        async with self._turn, self._faults():
+        async with self._turn:
             await self._drop_unread()
-            cursor = await self._connection.execute(
-                _QUERIES["type_named"], {"schema": schema, "name": name, "is_array": is_array}
-            )
-            rows = await cursor.fetchall()
-            return await self._catalog.learn_one(self._connection, rows[0][0]) if rows and rows[0][0] else None
+            async with self._faults_of_ours():
+                cursor = await self._connection.execute(
+                    _QUERIES["type_named"], {"schema": schema, "name": name, "is_array": is_array}
+                )
+                rows = await cursor.fetchall()
+                if not rows or not rows[0][0]:
+                    return None
+                (ty,) = await self._catalog.learn(self._connection, [rows[0][0]])
+                return ty
 
     async def record(
         self, task_id: int, lease: int, secret: UUID, index: int, label: str, value: str, message: str
@@ -174,6 +160,7 @@ class GuestTransaction:
                 await self._send_together(
                     *([(_QUERIES["regain"], [])] if self.has_set else []),
                     (_QUERIES["record"], parameters),
+                    (_QUERIES["unlisten"], []),
                     ("COMMIT", []),
                 )
                 passing("commit.done")
@@ -195,15 +182,13 @@ class GuestTransaction:
         async with self._turn:
             try:
                 async with self._faults():
-                    size = sum(row.size for row in self._rows)
-                    while self._reading and len(self._rows) < _READ_AHEAD and size < READ_AHEAD_BYTES:
-                        known = len(self._rows)
+                    while self._reading and len(self._rows) < _READ_AHEAD and self._rows.size < READ_AHEAD_BYTES:
                         await self._read()
-                        size += sum(row.size for row in islice(self._rows, known, None))
-                    if self._pgconn.transaction_status in _IDLE:
+                if self._pgconn.transaction_status in _IDLE:
+                    async with self._faults_of_ours():
                         await self._connection.execute("")
             except (QueryFailed, TransactionLost, JournalUnavailable) as error:
-                self._heard = error
+                self._heard, self._reading = error, False
 
     async def end(self) -> None:
         """Leave the connection without a transaction, or closed: whatever was not committed is rolled back."""
@@ -211,13 +196,18 @@ class GuestTransaction:
             await self._end()
 
     async def _end(self) -> None:
-        if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
-            await self._connection.close()  # dropped in the middle of a statement
-        elif not self._connection.closed:
-            try:
-                await self._connection.rollback()
-            except psycopg.Error:
-                await self._connection.close()
+        pgconn = self._pgconn
+        try:
+            if pgconn.transaction_status in _IDLE:
+                pgconn.send_query(b"ROLLBACK")
+                async with asyncio.timeout(_ROLLBACK):
+                    # Not connection.wait, which would try for ten seconds to stop the ROLLBACK.
+                    await waiting.wait_async(generators.execute(pgconn), pgconn.socket, interval=_ROLLBACK)
+        except (psycopg.Error, TimeoutError):
+            pass
+        finally:
+            if pgconn.transaction_status != TransactionStatus.IDLE:
+                await self._connection.close()  # rolls back as well; or dropped in the middle of a statement
 
     @property
     def has_failed(self) -> bool:
@@ -259,9 +249,9 @@ class GuestTransaction:
         fault = journal_fault(error)
         if is_worlds_fault(error) or (self.has_failed and isinstance(fault, Unstorable)):
             return fault
-        return _failure_of(error)
+        return failure_of(error)
 
-    async def _describe(self, sql: str, oids: list[int]) -> None:
+    async def _describe(self, sql: str, oids: list[int]) -> Sequence[PgType]:
         """Learn the types of a statement's columns before its rows come: they cannot be looked up while it runs."""
         self._pgconn.send_prepare(b"", sql.encode(), oids)
         (prepared,) = await self._results()
@@ -269,9 +259,9 @@ class GuestTransaction:
         self._pgconn.send_describe_prepared(b"")
         (described,) = await self._results()
         self._raise_for(described)
-        columns = [described.ftype(number) for number in range(described.nfields)]
-        await self._catalog.learn(self._connection, columns)
-        self._catalog.remember_statement(sql)
+        types = await self._catalog.learn(self._connection, _oids(described))
+        self._catalog.remember(sql, types)
+        return types
 
     async def _results(self) -> list[PGresult]:
         results: list[PGresult] = await self._connection.wait(generators.execute(self._pgconn))
@@ -282,7 +272,7 @@ class GuestTransaction:
         oids = [oid for oid, _ in parameters]
         self._pgconn.send_query_params(sql.encode(), values, oids, [1] * len(values), 1)
         if psycopg.pq.version() >= 170000:
-            self._pgconn.set_chunked_rows_mode(_CHUNK)
+            self._pgconn.set_chunked_rows_mode(chunk_rows(len(self._types)))
         else:
             self._pgconn.set_single_row_mode()
 
@@ -301,7 +291,7 @@ class GuestTransaction:
             self._command, self._affected = result.command_status, result.command_tuples or 0
             self.has_set = self.has_set or self._command in _SETTING
         if result.status in _MORE or result.status == ExecStatus.TUPLES_OK:
-            self._rows.extend(self._rows_of(result))
+            self._take(result)
         if result.status in _MORE:
             return
         await self._finish(result)
@@ -313,10 +303,14 @@ class GuestTransaction:
         self._reading = False
         if result.status == ExecStatus.FATAL_ERROR:
             self._check_not_ended()
+            if self._rows and not self._rows.are_readable:
+                raise self._of_other_types()  # which cannot be looked up in a transaction that has failed
             self._raise_for(result)
         self._count = self._affected
         self._check_encoding()
         await self._check_transaction()
+        if self._rows and not self._rows.are_readable:
+            self._remember(result, await self._catalog.learn(self._connection, _oids(result)))
 
     async def _check_transaction(self) -> None:
         self._check_not_ended()
@@ -334,13 +328,30 @@ class GuestTransaction:
         if self._pgconn.parameter_status(b"client_encoding") not in (b"UTF8", b"UNICODE"):
             raise TransactionLost("the workflow changed client_encoding; texts are always UTF-8")
 
-    def _rows_of(self, result: PGresult) -> list[Row]:
-        width = range(result.nfields)
-        heads = [(_name(result, i), self._catalog.type_of(result.ftype(i))) for i in width]
-        return [
-            Row([(name, ty, _bytes(result.get_value(row, i))) for i, (name, ty) in enumerate(heads)])
-            for row in range(result.ntuples)
-        ]
+    def _take(self, result: PGresult) -> None:
+        """Keep rows for the guest. Of what types they are cannot be looked up before the statement has ended, should
+        the same text have columns of others now: after a migration, or in another search_path.
+        """
+        if not self._rows_wanted:
+            return
+        if self._rows.columns is None:
+            oids = _oids(result)
+            if oids == [ty.oid for ty in self._types]:
+                self._rows.columns = _columns(result, self._types)
+            elif types := self._catalog.find(oids):
+                self._remember(result, types)
+        self._rows.add(result)
+        if self._rows.columns is None and self._rows.size > READ_AHEAD_BYTES:
+            raise self._of_other_types()
+
+    def _remember(self, result: PGresult, types: list[PgType]) -> None:
+        self._rows.columns = _columns(result, types)
+        self._catalog.remember(self._sql, types)
+
+    def _of_other_types(self) -> JournalUnavailable:
+        """The next run describes the statement before it sends it."""
+        self._catalog.forget(self._sql)
+        return JournalUnavailable("a statement has columns of other types than the last time")
 
     def _raise_for(self, result: PGresult) -> None:
         if result.status == ExecStatus.FATAL_ERROR:
@@ -352,11 +363,11 @@ class GuestTransaction:
             )
 
     async def _drop_unread(self) -> None:
-        while self._reading:
+        self._rows_wanted, self._rows = False, UnreadRows()
+        if self._reading:
             async with self._faults():
-                await self._read()
-            self._rows.clear()
-        self._rows.clear()
+                while self._reading:
+                    await self._read()
         self._count = None
         self._raise_heard()
 
@@ -365,46 +376,29 @@ class GuestTransaction:
         if error is not None:
             raise error
 
-    def _faults(self) -> _Faults:
-        return _Faults(self._connection, self._timeout)
+    def _new_allowance(self) -> Allowance:
+        return Allowance(self._timeout, self._clock)
+
+    def _faults(self) -> Faults:
+        return Faults(self._connection, self._allowance)
+
+    def _faults_of_ours(self) -> Faults:
+        """Around a statement of ours, which has a time of its own."""
+        return Faults(self._connection, self._new_allowance())
 
 
-class _Faults:
-    """The host's own deadline around one step of a statement, whatever the guest set; the database's faults mapped."""
+def _oids(result: PGresult) -> list[int]:
+    return [result.ftype(number) for number in range(result.nfields)]
 
-    def __init__(self, connection: Connection, timeout: float) -> None:
-        self._connection = connection
-        self._deadline = asyncio.timeout(timeout)
-        self._timeout = timeout
 
-    async def __aenter__(self) -> None:
-        await self._deadline.__aenter__()
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        try:
-            await self._deadline.__aexit__(kind, error, trace)
-        except TimeoutError:
-            await self._connection.close()
-            raise TookTooLong(f"a statement ran for longer than guest_sql_timeout ({self._timeout:g} s)") from None
-        if isinstance(error, psycopg.Error):
-            if self._connection.closed:
-                raise JournalUnavailable(describe(error)) from None
-            # A statement of ours within the guest's transaction, which may have failed before.
-            raise _failure_of(error) from None
+def _columns(result: PGresult, types: Sequence[PgType]) -> Columns:
+    return [(_name(result, number), ty) for number, ty in enumerate(types)]
 
 
 def _name(result: PGresult, column: int) -> str:
     return (result.fname(column) or b"").decode("utf-8", "replace")
 
 
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
-
-
 def _field(result: PGresult, field: DiagnosticField) -> str | None:
     value = result.error_field(field)
     return None if value is None else value.decode("utf-8", "replace")
-
-
-def _failure_of(error: psycopg.Error) -> QueryFailed:
-    return QueryFailed(describe(error), error.sqlstate, error.diag.constraint_name, error.diag.table_name)

@@ -65,7 +65,11 @@ PROMISED: dict[str, list[str]] = {
     ],
     "kept after its end": [f"{RETENTION}::test_ended_tasks_and_unused_programs_go_after_their_time"],
     "an unused program": [f"{RETENTION}::test_ended_tasks_and_unused_programs_go_after_their_time"],
-    "one statement of SQL, or its commit": [f"{SQL}::test_the_deadline_is_the_hosts_whatever_the_workflow_set"],
+    "one statement of SQL with all its rows, or its commit": [
+        f"{SQL}::test_the_deadline_is_the_hosts_whatever_the_workflow_set",
+        f"{SQL}::test_the_deadline_is_that_of_a_statement_with_all_its_rows",
+        f"{SQL}::test_what_the_workflow_does_between_two_rows_takes_no_time_of_the_statement",
+    ],
     "parameters of a statement": [f"{SQL}::test_a_statement_may_have_65535_parameters"],
     "a row of SQL": [],  # no test of ours holds a gigabyte
     "an HTTP request with its redirects and its response": [
@@ -136,7 +140,14 @@ OTHERS: dict[str, list[str]] = {
         f"{SQL}::test_the_name_of_a_type_is_looked_up_if_it_is_not_too_long",
         "tests/host/test_sql_values.py::test_the_name_of_a_type_has_a_limit",
     ],
-    "rows of SQL that are read ahead": [f"{SQL}::test_rows_that_are_read_ahead_do_not_fill_the_memory"],
+    "rows of SQL that are read ahead": [
+        f"{SQL}::test_rows_that_are_read_ahead_do_not_fill_the_memory",
+        f"{SQL}::test_rows_of_nothing_do_not_fill_the_memory",
+    ],
+    "rows of SQL that are read at once": [f"{SQL}::test_a_hundred_rows_or_2000_values_are_read_at_once"],
+    "types of a database that are remembered": [
+        "tests/guest_sql/test_types_change.py::test_so_many_are_remembered_and_not_one_more"
+    ],
     "rows that are asked for": [f"{SQL}::test_a_limit_is_about_what_is_fetched_and_not_about_what_happens"],
     "the method of a request": [
         f"{CLIENT}::test_a_method_may_have_100_characters",

@@ -14,6 +14,7 @@ from durable.journal.faults import Fenced, JournalUnavailable
 from durable.store.retention import RetentionStore
 from durable.store.session import Session
 from durable.wasm.traps import GuestTrap
+from tests.chaos.proxy import proxied
 from tests.engine.database import wait_until
 from tests.execution.tables import Tables
 from tests.guest_sql.guest import Guest, worker_with_secret
@@ -214,6 +215,45 @@ def test_nothing_of_a_workflow_stays_on_the_connection(
         assert await Guest(tables.task(worker), database).state_of_its_session() ^ fresh == set()
 
     play(database_url, secret, leave)
+
+
+LISTENERS = {
+    "itself": ["LISTEN itself"],
+    "in a block": ["DO $$ BEGIN EXECUTE 'LIS' || 'TEN itself'; END $$"],
+    "when it commits": [
+        "CREATE FUNCTION pg_temp.listen() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN LISTEN itself; RETURN NULL; END $$",
+        "CREATE TEMP TABLE late (n int)",
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION pg_temp.listen()",
+        "INSERT INTO late VALUES (1)",
+    ],
+}
+
+
+@pytest.mark.parametrize("how", LISTENERS)
+def test_a_workflow_that_notifies_itself_fills_no_memory(tables: Tables, database_url: str, how: str) -> None:
+    """16 MB, which come with the commit if the session listens."""
+    worker, secret = worker_with_secret(tables)
+
+    async def flood(database: GuestDatabase) -> None:
+        guest = Guest(tables.task(worker), database)
+        async with guest.transaction():
+            for statement in LISTENERS[how]:
+                await guest.send(statement)
+            await guest.send(
+                "SELECT count(pg_notify('itself', repeat('x', 7900) || n)) FROM generate_series(1, 2000) AS n"
+            )
+            connection = (await guest.run.open_database())._connection
+            await guest.commit()
+        assert await Guest(tables.task(worker), database).state_of_its_session()
+        assert not connection.closed
+        assert not connection._notifies_backlog
+
+    with proxied(database_url) as proxy:
+        play(proxy.url(database_url), secret, flood)
+        if how != "when it commits":
+            assert proxy.carried < 1 << 20
 
 
 # -- what it costs ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from durable.execution.database import GuestDatabase
 from durable.host import sql
 from durable.host.sql_values import FUNCTIONS, Value
+from durable.store.guest_faults import idle_time
 from durable.store.guest_sql import READ_AHEAD_BYTES
 from durable.wasm.traps import GuestTrap
 from durable.wasm.values import Ok
@@ -202,6 +204,40 @@ def test_rows_that_are_read_ahead_do_not_fill_the_memory(within: Callable[..., N
     within(act)
 
 
+def test_rows_of_nothing_do_not_fill_the_memory(within: Callable[..., None]) -> None:
+    """Their values have no data, but there are very many of them."""
+
+    async def act(guest: Guest) -> None:
+        nothing = ", ".join(["NULL::int"] * 1600)
+        await sql.query(guest.run, f"SELECT {nothing} FROM generate_series(1, 10000)", [], ALL_ROWS)
+        before = resident()
+        for _ in range(3):
+            await (await guest.run.open_database()).touch()
+        assert resident() - before < 4 * READ_AHEAD_BYTES
+        for _ in range(20):
+            row = await sql.fetch(guest.run)
+            assert isinstance(row, Ok) and len(row.value.value[0]) == 1600
+
+    within(act)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(0, 100), (1, 100), (20, 100), (21, 95), (1001, 1), (1600, 1)])
+def test_a_hundred_rows_or_2000_values_are_read_at_once(within: Callable[..., None], columns: int, rows: int) -> None:
+    """So that other tasks have their turn in between, also when the same statement had fewer columns before."""
+
+    async def act(guest: Guest) -> None:
+        for type_of_column in ("int", "text"):
+            row = ", ".join(f"c{number} {type_of_column}" for number in range(columns))
+            await guest.send(f"CREATE TEMP TABLE wide ({row}) ON COMMIT DROP")
+            await guest.send("INSERT INTO wide SELECT FROM generate_series(1, 110)")
+            await sql.query(guest.run, "SELECT * FROM wide", [], ALL_ROWS)
+            assert len((await guest.run.open_database())._rows) == rows
+            assert len(await guest.rest()) == 111
+            await guest.send("DROP TABLE wide")
+
+    within(act)
+
+
 # -- errors ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("statement", "kind", "code", "constraint", "table"),
@@ -293,6 +329,58 @@ def test_the_deadline_is_the_hosts_whatever_the_workflow_set(
     )
     assert tables.value(sleeping) == 0
     assert tables.value("SELECT count(*) FROM app.effect") == 0
+
+
+async def fetch_all(guest: Guest) -> None:
+    await guest.rest()
+
+
+async def fetch_one_and_go_on(guest: Guest) -> None:
+    await sql.fetch(guest.run)
+    await guest.send("SELECT 1")
+
+
+async def do_something_else(guest: Guest) -> None:
+    await (await guest.run.open_database()).touch()
+    await guest.rest()
+
+
+@pytest.mark.parametrize("what_follows", [fetch_all, fetch_one_and_go_on, do_something_else])
+def test_the_deadline_is_that_of_a_statement_with_all_its_rows(
+    within: Callable[..., None], tables: Tables, what_follows: Act
+) -> None:
+    """A hundred of them come every 0.2 s."""
+
+    async def act(guest: Guest) -> None:
+        await guest.send("INSERT INTO app.effect VALUES (1, 1)")
+        await sql.query(guest.run, "SELECT pg_sleep(0.002) FROM generate_series(1, 3000)", [], ALL_ROWS)
+        await what_follows(guest)
+
+    with pytest.raises(GuestTrap, match="guest_sql_timeout"):
+        within(act, timeout=2)
+    assert tables.value("SELECT count(*) FROM app.effect") == 0
+
+
+def test_what_the_workflow_does_between_two_rows_takes_no_time_of_the_statement(within: Callable[..., None]) -> None:
+    async def act(guest: Guest) -> None:
+        await sql.query(guest.run, "SELECT n FROM generate_series(1, 1000) AS n", [], ALL_ROWS)
+        for _ in range(6):
+            for _ in range(120):
+                assert await sql.fetch(guest.run) is not None
+            await asyncio.sleep(0.5)
+        assert len(await guest.rest()) == 281
+
+    within(act, timeout=2)
+
+
+def test_what_the_worker_computes_meanwhile_takes_no_time_of_the_statement() -> None:
+    """Of a million rows in ten thousand steps, each of which waits for its turn."""
+    began, idle, computing = time.monotonic(), idle_time(), time.thread_time()
+    while time.thread_time() - computing < 0.2:
+        pass
+    assert idle_time() - idle <= time.monotonic() - began - 0.2
+    time.sleep(0.1)
+    assert idle_time() - idle >= 0.1
 
 
 def test_a_lock_that_nobody_gives_back_ends_at_the_deadline(

@@ -97,7 +97,7 @@ class _GuestConnections:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[GuestTransaction]:
         connection = self._connections.add(await self._connect())
-        transaction = GuestTransaction(connection, self._catalog, self._timeout)
+        transaction = GuestTransaction(connection, self._catalog, self._timeout, asyncio.get_running_loop().time)
         try:
             yield transaction
         finally:

@@ -16,6 +16,11 @@ SELECT 1 OPERATOR(pg_catalog./) durable.guest_record(
     $1, $2, $3, $4, $5, $6::pg_catalog.text::pg_catalog.jsonb, $7
 )::integer;
 
+-- name: unlisten
+-- LISTEN begins with the commit, which would send the workflow's own notifications, as many as it likes, to this very
+-- connection. PostgreSQL does nothing when the session has never listened.
+UNLISTEN *;
+
 -- name: is_same_transaction
 -- After a ROLLBACK that was not one to a savepoint there is another transaction, or none.
 SELECT coalesce(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, '');
