@@ -6,7 +6,7 @@ import click
 
 from durable.quantity import duration
 
-TASK_ID = click.IntRange(0, 2**63 - 1)  # bigint
+TASK_ID = click.IntRange(min=0)
 
 
 def seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

@@ -86,7 +86,6 @@ def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(homeless: Durable) ->
         ("list", "--state", "nonsense"),
         ("list", "--limit", "0"),
         ("list", "--limit", str(MAX_LIMIT + 1)),
-        ("show", str(2**63)),
         ("launch", "only a name"),
         ("logs", "not-a-number"),
         ("program",),
