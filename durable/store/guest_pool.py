@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from weakref import WeakSet
 
 from psycopg import Notify
@@ -20,6 +20,9 @@ _QUERIES = load("guest")
 _FOR_EVER = 86_400.0
 #: Seconds to clean a connection: a network that has gone deaf must not hold those who do it for all.
 _CLEAN_UP = 5.0
+#: Seconds in which the pool tries to connect, with longer and longer pauses; then it gives up, and begins again.
+GIVE_UP_AFTER = 5.0
+_BEGIN_AGAIN_AFTER = 1.0
 
 
 class GuestPool:
@@ -45,8 +48,10 @@ class GuestPool:
             },
             min_size=0, max_size=connections, max_idle=60, timeout=_FOR_EVER, open=False, name="durable-guests",
             configure=self._prepare, reset=self._clean,
+            reconnect_timeout=GIVE_UP_AFTER, reconnect_failed=self._gave_up,
         )  # fmt: skip
         self._returning: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[GuestTransaction]:
@@ -88,7 +93,20 @@ class GuestPool:
             await asyncio.sleep(self._idle / 3)
             await transaction.touch()
 
+    async def _gave_up(self, pool: AsyncConnectionPool[Connection]) -> None:
+        """Those who wait have asked already, and nothing but being asked makes a pool connect that has nothing left."""
+        left = pool.get_stats()
+        if left["requests_waiting"] and not left["pool_size"]:
+            self._asking = asyncio.create_task(self._ask())
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(_BEGIN_AGAIN_AFTER)
+        with suppress(PoolTimeout, PoolClosed):
+            await self._pool.putconn(await self._pool.getconn(timeout=0.01))
+
     async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
         if self._returning:
             await asyncio.wait(self._returning)
         if self._opened:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from durable.execution.database import GuestDatabase
-from durable.store import guest_sql
+from durable.store import guest_pool, guest_sql
+from durable.store.guest_pool import GuestPool
 from tests.chaos.proxy import Proxy, proxied
 from tests.execution.tables import Tables
 from tests.guest_sql.guest import Guest, worker_with_secret
@@ -135,3 +138,28 @@ def test_before_the_pool_is_closed(played: Callable[..., None], database_url: st
         running.cancel()
 
     played(database_url, stop)
+
+
+def test_who_waits_is_served_also_when_the_pool_had_given_up(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login of the guests cannot connect for a while, and nobody else asks for a connection."""
+    monkeypatch.setattr(guest_pool, "GIVE_UP_AFTER", 0.1)
+    database = psycopg.conninfo.conninfo_to_dict(database_url)
+    socket_folder = tmp_path / "later"
+    url = psycopg.conninfo.make_conninfo(database_url, host=str(socket_folder))
+
+    async def wait_for_one(pool: GuestPool) -> None:
+        async with pool.connection():
+            pass
+
+    async def main() -> None:
+        pool = GuestPool(url, connections=2, timeout=10, idle=10)
+        waiting = asyncio.create_task(wait_for_one(pool))
+        await asyncio.sleep(2.5)  # the pool tries twice, a second apart
+        socket_folder.symlink_to(str(database["host"]))
+        async with asyncio.timeout(SOON):
+            await waiting
+        await pool.close()
+
+    asyncio.run(main())
