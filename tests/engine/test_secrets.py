@@ -181,6 +181,26 @@ def test_the_label_of_a_request_has_no_user_and_journals_in_which_it_has_one_are
 
 
 @pytest.mark.parametrize(
+    ("program", "url", "said"),
+    [
+        ("http-steps", f"http://{USER}:{USER}@127.0.0.1:1/a@b", "cannot connect (http://127.0.0.1:1/a@b)"),
+        ("http-steps", f"http://{USER}:{USER}@127.0.0.1:port/", "invalid port number: http://127.0.0.1:port/"),
+        ("api-http", f"http://{USER}:{USER}@127.0.0.1:1/", 'url: Some("http://127.0.0.1:1/")'),
+    ],
+    ids=["abort", "no URL", "unwrap"],
+)
+def test_a_workflow_that_fails_with_the_error_of_a_request_tells_no_password(
+    database: Database, start_service: StartService, program: str, url: str, said: str
+) -> None:
+    start_service(workers=1, egress_allow="127.0.0.1")
+    task = database.launch(program, {"url": url, "count": 1})
+    assert database.wait_for_end(task) == "failed"
+    log = database.log(task)
+    assert said in log
+    assert_clean(log, "the log")
+
+
+@pytest.mark.parametrize(
     "url",
     [
         f"postgresql://me:{DATABASE}@127.0.0.1:1/nothing",

@@ -64,6 +64,7 @@ mod bindings;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
+mod json;
 pub mod notify;
 mod panic;
 #[cfg(feature = "sqlx")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::bindings::durable::core::core as host;
+use crate::json;
 
 /// Whether a transaction is open. The panic hook wants to know.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -55,7 +56,12 @@ enum Kind {
 /// when the machine died runs again as a whole.
 ///
 /// The value goes through JSON also the first time, so that the program sees
-/// the same on every run. (Only the order of an object's keys may change.)
+/// the same on every run. A float of -0.0 is always 0.0 afterwards. What may
+/// change is the order of an object's keys, and the text of numbers and of JSON
+/// that a type keeps as text, such as a [`RawValue`]: it says the same in the
+/// way in which the database prints it (`1.0e5` as `100000`). An object must
+/// not have a key twice: the database keeps the last one only.
+///
 /// Text that `f` prints is logged with the transaction.
 ///
 /// ```no_run
@@ -86,6 +92,19 @@ where
     T: Serialize + DeserializeOwned,
     F: FnOnce() -> T,
 {
+    match attempt(label, undo, f) {
+        Ok(value) => value,
+        Err(error) => panic!("cannot read the record of transaction {label:?}: {error}"),
+    }
+}
+
+/// As [`run`]; a record that cannot be read as a `T` is an error.
+#[track_caller]
+pub(crate) fn attempt<T, F>(label: &str, undo: Option<Undo>, f: F) -> serde_json::Result<T>
+where
+    T: Serialize + DeserializeOwned,
+    F: FnOnce() -> T,
+{
     assert!(
         !is_open(),
         "transaction {label:?} was begun within another transaction"
@@ -100,10 +119,9 @@ where
             outcome
         }
     };
-    match decode(&recorded) {
-        Ok(Ok(value)) => value,
-        Ok(Err(panic)) => panic!("{panic}"),
-        Err(error) => panic!("cannot read the record of transaction {label:?}: {error}"),
+    match decode(&recorded)? {
+        Ok(value) => Ok(value),
+        Err(panic) => panic!("{panic}"),
     }
 }
 
@@ -158,7 +176,7 @@ pub(crate) fn flush() {
 
 #[track_caller]
 fn encode<T: Serialize>(outcome: &Outcome<T>) -> String {
-    match serde_json::to_string(outcome) {
+    match json::to_string(outcome) {
         Ok(json) => json,
         Err(error) => panic!("the result of a transaction is not expressible in JSON: {error}"),
     }
@@ -215,6 +233,19 @@ mod tests {
         }
         let json = encode(&Outcome::Value(u64::MAX));
         assert_eq!(decode::<u64>(&json).unwrap(), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn a_value_is_the_same_as_after_the_database_had_it() {
+        let json = encode(&Outcome::Value((-0.0, 1e16, 1e-7)));
+        assert_eq!(
+            json,
+            r#"{"type":"value","data":[0.0,10000000000000000.0,1e-7]}"#
+        );
+        let stored = r#"{"data": [0.0, 10000000000000000.0, 0.0000001], "type": "value"}"#;
+        let live: serde_json::Value = decode(&json).unwrap().unwrap();
+        let replayed: serde_json::Value = decode(stored).unwrap().unwrap();
+        assert_eq!(live.to_string(), replayed.to_string());
     }
 
     #[test]

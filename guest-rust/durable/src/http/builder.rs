@@ -9,6 +9,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::error::Kind;
+use super::shown::without_user;
 use super::{Error, Request, Response};
 
 /// A request in the making.
@@ -49,7 +50,7 @@ impl RequestBuilder {
         let request = match Url::parse(url.as_ref()) {
             Ok(url) => Ok(Request::new(method, url)),
             Err(error) => {
-                let message = format!("{error}: {}", url.as_ref());
+                let message = format!("{error}: {}", without_user(url.as_ref()));
                 Err(Error::new(Kind::Builder(message), None))
             }
         };
@@ -331,5 +332,23 @@ mod tests {
         let nothing: [(&str, &str); 0] = [];
         let request = get(SHOP).query(&nothing).build().unwrap();
         assert_eq!(request.url().as_str(), SHOP);
+    }
+    #[test]
+    fn no_password_is_shown_whatever_is_wrong() {
+        let no_urls = [
+            "//me:secret@shop.example",
+            "http://me:secret@",
+            "http://me:secret@a:b/",
+        ];
+        let no_header = get("https://me:secret@shop.example/").header("a b", "c");
+        for wrong in no_urls.map(get).into_iter().chain([no_header]) {
+            let debug = format!("{wrong:?}");
+            let shown = format!("{debug} {}", wrong.build().unwrap_err());
+            assert!(!shown.contains("me:"), "{shown}");
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+        let request = get("https://me:secret@shop.example/").build().unwrap();
+        assert_eq!(request.url().password(), Some("secret"));
+        assert!(!format!("{request:?}").contains("secret"));
     }
 }

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::json;
+use super::shown::Shown;
 
 /// Why there is no response, or a [response](super::Response::error_for_status)
 /// that is an error.
 ///
-/// It can be the result of a transaction.
+/// It can be the result of a transaction. It is shown, by `{}` and `{:?}`,
+/// without user and password of the URL.
 ///
 /// ```no_run
 /// let greeting = durable::transaction("greet", || -> Result<String, durable::http::Error> {
@@ -25,7 +27,7 @@ use super::json;
 ///     Err(error) => durable::abort(error),
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     kind: Kind,
     url: Option<Url>,
@@ -124,12 +126,21 @@ impl fmt::Display for Error {
         };
         f.write_str(what)?;
         if let Some(url) = &self.url {
-            write!(f, " ({url})")?;
+            write!(f, " ({})", Shown(url))?;
         }
         if !message.is_empty() {
             write!(f, ": {message}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("url", &self.url.as_ref().map(Shown))
+            .finish()
     }
 }
 
@@ -184,5 +195,21 @@ mod tests {
             missing.without_url().to_string(),
             "HTTP status 404 Not Found"
         );
+    }
+    #[test]
+    fn it_shows_no_password_and_keeps_it() {
+        let url = Url::parse("https://me:secret@shop.example/a@b").unwrap();
+        let error = Error::new(Kind::Connect("refused".into()), Some(url.clone()));
+        assert_eq!(
+            error.to_string(),
+            "cannot connect (https://shop.example/a@b): refused"
+        );
+        assert_eq!(
+            format!("{error:?}"),
+            r#"Error { kind: Connect("refused"), url: Some("https://shop.example/a@b") }"#
+        );
+        assert_eq!(error.url(), Some(&url));
+        let recorded = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<Error>(&recorded).unwrap(), error);
     }
 }

@@ -65,7 +65,9 @@
 //!   a message, and `status` with the number.
 //!
 //! Request headers and bodies are not recorded, URLs are: keep secrets out of
-//! URLs. An array of numbers takes about four times the space of the bytes, and
+//! URLs. (User and password of a URL are in what is recorded, but neither in the
+//! label nor in any message: [errors](Error), requests and responses are shown
+//! without them.) An array of numbers takes about four times the space of the bytes, and
 //! the host limits the size of an event: process large binary responses within
 //! a transaction.
 //!
@@ -89,6 +91,7 @@ mod host;
 mod json;
 mod request;
 mod response;
+mod shown;
 
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use url::Url;

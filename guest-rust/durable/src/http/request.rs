@@ -1,10 +1,12 @@
 //! A request that is complete.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use url::Url;
 
+use super::shown::Shown;
 use super::{host, Error, Response};
 use crate::transaction;
 
@@ -21,7 +23,7 @@ use crate::transaction;
 /// let response = request.send()?;
 /// # Ok::<_, durable::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     method: Method,
     url: Url,
@@ -107,6 +109,26 @@ impl Request {
             return host::fetch(self);
         }
         let label = format!("durable::http::send({} {})", self.method, self.url);
-        transaction::transaction(&label, || host::fetch(self))
+        match transaction::attempt(&label, None, || host::fetch(self)) {
+            Ok(answer) => answer,
+            Err(error) => panic!(
+                "cannot read the record of {} {}: {error}",
+                self.method,
+                Shown(&self.url)
+            ),
+        }
+    }
+}
+
+/// Without user and password of the URL.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &Shown(&self.url))
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .field("timeout", &self.timeout)
+            .finish()
     }
 }

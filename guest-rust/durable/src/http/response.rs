@@ -1,5 +1,6 @@
 //! What the server answered.
 
+use std::fmt;
 use std::mem;
 use std::str::{self, Utf8Error};
 use std::string::FromUtf8Error;
@@ -9,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::error::Kind;
+use super::shown::Shown;
 use super::{json, Error};
 
 /// What the server answered, with the whole body.
 ///
 /// It can be the result of a transaction.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Response {
     pub(super) url: Url,
     #[serde(with = "json::status")]
@@ -114,6 +116,18 @@ impl Response {
     }
 }
 
+/// Without user and password of the URL.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("url", &Shown(&self.url))
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +187,14 @@ mod tests {
         let mut response = response(200, b"hello");
         assert_eq!(response.take_body(), b"hello");
         assert_eq!(response.text(), Ok(""));
+    }
+    #[test]
+    fn it_shows_no_password() {
+        let mut response = response(200, b"");
+        response.url = Url::parse("https://me:secret@shop.example/").unwrap();
+        assert_eq!(
+            format!("{response:?}"),
+            r#"Response { url: "https://shop.example/", status: 200, headers: {}, body: [] }"#
+        );
     }
 }
