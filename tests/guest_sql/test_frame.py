@@ -299,6 +299,7 @@ OVERHEAD = 30
 
 
 def transactions(tables: Tables) -> int:
+    tables.rows("SELECT pg_stat_force_next_flush()")  # of this session, which has made the tasks
     tables.rows("SELECT pg_stat_clear_snapshot()")
     others = tables.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'durable guest'")
     count = tables.value("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")

@@ -182,7 +182,7 @@ def test_a_million_rows_do_not_fill_the_memory(within: Callable[..., None], rows
         await guest.send("SELECT 1")
         assert max(most, resident()) - before < 32 << 20
 
-    within(act)
+    within(act, timeout=100.0)
 
 
 def test_rows_that_are_read_ahead_do_not_fill_the_memory(within: Callable[..., None]) -> None:
