@@ -57,9 +57,8 @@ def _frames_of(task: asyncio.Task[Any]) -> list[tuple[FrameType, int]]:
     awaited: Any = task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is None:
-            break
-        frames.append((frame, frame.f_lineno))
+        if frame is not None:
+            frames.append((frame, frame.f_lineno))
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
     return frames[::-1]
 

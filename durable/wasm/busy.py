@@ -5,9 +5,7 @@ A process that dies cannot say any more what it was at: two numbers in a page th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, MutableSequence
-from functools import partial
-from types import coroutine
+from collections.abc import Awaitable, Coroutine, Generator, MutableSequence
 from typing import Any, TypeVar
 
 #: Numbers that a mark takes: owner and token.
@@ -31,22 +29,44 @@ class Busy:
     def end(self) -> None:
         self._cells[0] = 0
 
-    @coroutine
-    def during(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    def during(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """What `work` returns: awaited with the mark wherever it computes, and without where it waits."""
-        go_on: Callable[[], Any] = partial(work.send, None)
-        while True:
-            self.begin()
-            try:
-                awaited = go_on()
-            except StopIteration as returned:
-                return returned.value  # type: ignore[no-any-return]  # of a coroutine, which typeshed does not say
-            finally:
-                self.end()
-            try:
-                go_on = partial(work.send, (yield awaited))
-            except BaseException as thrown:
-                go_on = partial(work.throw, thrown)
+        return _Steps(self, work)
+
+
+class _Steps(Generator[Any, Any, T], Awaitable[T]):
+    """A coroutine, each step of it marked."""
+
+    __slots__ = ("_busy", "cr_await")
+
+    def __init__(self, busy: Busy, work: Coroutine[Any, Any, T]) -> None:
+        self._busy = busy
+        #: As in a coroutine: who looks at what is awaited looks through.
+        self.cr_await = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        self._busy.begin()
+        try:
+            return self.cr_await.send(value)
+        finally:
+            self._busy.end()
+
+    def throw(self, *error: Any) -> Any:
+        self._busy.begin()
+        try:
+            return self.cr_await.throw(*error)
+        finally:
+            self._busy.end()
+
+    def close(self) -> None:
+        self._busy.begin()
+        try:
+            self.cr_await.close()
+        finally:
+            self._busy.end()
 
 
 def nobody_looks() -> MutableSequence[int]:

@@ -38,8 +38,7 @@ class Job:
         os.setsid()
         if not detached:
             fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
-        if ignoring:  # as nohup(1) does
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignoring else signal.SIG_DFL)  # as nohup(1) does, or not
 
     def close_terminal(self) -> None:
         os.close(self.master)

@@ -21,7 +21,7 @@ def test_every_step_is_marked_and_no_wait() -> None:
 
     async def main() -> None:
         others = asyncio.Event()
-        working = asyncio.create_task(busy.during(work(others)))
+        working = asyncio.ensure_future(busy.during(work(others)))
         await asyncio.sleep(0)
         seen.append(list(cells))
         others.set()
@@ -60,7 +60,7 @@ def test_a_cancellation_reaches_it_and_finds_it_marked() -> None:
             marks.append(cells[0])
 
     async def main() -> None:
-        working = asyncio.create_task(Busy(cells, 7, 3).during(work()))
+        working = asyncio.ensure_future(Busy(cells, 7, 3).during(work()))
         await asyncio.sleep(0)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
