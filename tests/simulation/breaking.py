@@ -11,7 +11,6 @@ from durable.execution.http import GuestHttp
 from durable.execution.inbox import Inbox
 from durable.model import Notification
 from durable.store import queries
-from durable.store.session import Session
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -50,11 +49,6 @@ def notifications_before_the_journal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Inbox, "take", take)
 
 
-def close_under_statements(patch: pytest.MonkeyPatch) -> None:
-    """A drained worker closes its connections, whoever is using them."""
-    patch.setattr(Session, "close", Session._drop)
-
-
 forget_claims = statement("lease", "release_unclaimed", ("t.state = 'active'", "t.state = 'active' AND false"))
 
 WAYS: dict[str, Break] = {
@@ -68,5 +62,4 @@ WAYS: dict[str, Break] = {
     "an orphan is not made ready": statement("lease", "reclaim", ("'ready' END", "'suspended' END")),
     "a request leaves too early": requests_before_the_journal,
     "a task looks for notifications too early": notifications_before_the_journal,
-    "a connection is closed under a statement": close_under_statements,
 }  # fmt: skip
