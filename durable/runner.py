@@ -11,7 +11,7 @@ from durable.execution.outcome import Exit, Outcome, Suspend
 from durable.execution.run import Run
 from durable.journal.cursor import BrokenJournal, Divergence
 from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
-from durable.journal.log_text import cut_log, storable
+from durable.journal.log_text import cut_log, made_storable
 from durable.journal.part import TaskChange
 from durable.model import CRASH_LOG_INDEX, FAILURE_LOG_INDEX, TaskState
 from durable.plugins.errors import PluginFailed
@@ -131,4 +131,4 @@ def _plugin_failed(task_id: int, error: PluginFailed) -> Outcome:
 
 def _stopped(state: TaskState, reason: str, log_index: int = FAILURE_LOG_INDEX) -> Outcome:
     # The reason may quote what a guest or a plugin said: it must never be what keeps the end from being written.
-    return Outcome(TaskChange(state), cut_log(storable(reason), _MAX_REASON_BYTES), log_index)
+    return Outcome(TaskChange(state), cut_log(made_storable(reason), _MAX_REASON_BYTES), log_index)

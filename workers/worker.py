@@ -196,8 +196,7 @@ class Worker:
                 await asyncio.sleep(_REGISTER_AGAIN)
 
     async def _begin_shift(self) -> None:
-        announce = self._on_registered or (lambda worker_id: None)
-        registration = await LeaseStore(self._sessions.control).register(self._identity, announce)
+        registration = await LeaseStore(self._sessions.control).register(self._identity, self._on_registered)
         self._shift = Shift(
             self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests,
             self._http, DatabaseClock(self._monotonic_ns),

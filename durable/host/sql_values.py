@@ -11,7 +11,7 @@ from typing import Any
 
 from durable.execution.run import Run
 from durable.execution.transaction import Transaction
-from durable.journal.log_text import storable
+from durable.journal.log_text import UNSTORABLE
 from durable.store.pg_types import SHAPES, PgType, UnreadableValue, decode, encode, known_types
 from durable.wasm.linker import HostFunction
 from durable.wasm.traps import GuestLimit, GuestTrap
@@ -107,7 +107,7 @@ def _type_of_json(value: Any) -> PgType:
         raise ValueError(f"unknown shape {ty.shape!r}")
     if len(ty.name) > MAX_TYPE_NAME:
         raise ValueError(f"a name has {MAX_TYPE_NAME} characters at most")
-    if storable(ty.name) != ty.name:
+    if UNSTORABLE.search(ty.name):
         raise ValueError(f"no type has the name {ty.name!r}")
     if not 0 <= ty.oid < 2**32 or not 0 <= ty.element < 2**32:
         raise ValueError("an OID is out of range")

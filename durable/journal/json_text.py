@@ -13,6 +13,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
+from durable.journal.log_text import UNSTORABLE
+
 MAX_DEPTH = 500
 _MAX_DIGITS = 16_000
 #: jsonb prints 1e16000 with all its zeros: a result of such numbers could be written, and be too large ever to be read.
@@ -31,7 +33,6 @@ _STRUCTURE = re.compile(_STRING.pattern + r"|[\[\]{}]")
 _OPENS, _NO_BRACKETS = bytes.maketrans(b"[{]}", b"\1\1\0\0"), bytes(set(range(256)) - set(b"[{]}"))
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SCALAR = re.compile(r"[^\s,\]}]+")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def check_json(text: str) -> None:
@@ -140,7 +141,7 @@ def _counting_decoder() -> json.JSONDecoder:
 
 def _check_characters(value: Any) -> None:
     if isinstance(value, str):
-        found = _UNSTORABLE.search(value)
+        found = UNSTORABLE.search(value)
         if found:
             raise ValueError(f"PostgreSQL cannot store the character \\u{ord(found[0]):04x}")
     elif isinstance(value, list):

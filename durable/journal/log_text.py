@@ -6,12 +6,12 @@ import codecs
 import re
 
 # U+0000, and halves of a surrogate pair, which JSON and Python's names of files can bring.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def storable(text: str) -> str:
+def made_storable(text: str) -> str:
     """The text with U+FFFD for every character that PostgreSQL cannot hold."""
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class LogText:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable.journal.log_text import LogText, TextDecoder, cut_log, storable
+from durable.journal.log_text import LogText, TextDecoder, cut_log, made_storable
 
 TEXTS = st.text(st.sampled_from("ab\né€😀") | st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -107,5 +107,5 @@ def test_bytes_that_are_no_text_are_replaced_one_by_one() -> None:
 
 
 def test_what_no_database_can_hold_is_replaced() -> None:
-    assert storable("a\0b\ud800c\udfffd") == "a\ufffdb\ufffdc\ufffdd"
-    assert storable("grüße 😀") == "grüße 😀"
+    assert made_storable("a\0b\ud800c\udfffd") == "a\ufffdb\ufffdc\ufffdd"
+    assert made_storable("grüße 😀") == "grüße 😀"
