@@ -253,7 +253,9 @@ CREATE INDEX task_set_apart ON durable.task (state) WHERE state IN ('failed', 'p
 CREATE TABLE durable.migration (
     version     integer PRIMARY KEY,
     name        text NOT NULL,
-    applied_at  timestamptz NOT NULL DEFAULT durable.now()
+    applied_at  timestamptz NOT NULL DEFAULT durable.now(),
+    -- a durable that is made for this version or a later one works with the schema; NULL: for `version`
+    works_from  integer
 );
-INSERT INTO durable.migration (version, name)
-    VALUES (1, 'initial'), (2, 'guest_sql'), (3, 'operations'), (4, 'metrics');
+INSERT INTO durable.migration (version, name, works_from)
+    VALUES (1, 'initial', 1), (2, 'guest_sql', 2), (3, 'operations', 3), (4, 'metrics', 4);

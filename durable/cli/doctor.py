@@ -196,8 +196,11 @@ def clock_skew(before: float, database_clock: float, after: float) -> Finding:
 
 
 def _schema(connection: Conn) -> Finding:
-    migrations.check_schema(connection)
-    return Finding("schema", "ok", f"version {migrations.latest()}")
+    current = migrations.check_schema(connection).current
+    if current == migrations.latest():
+        return Finding("schema", "ok", f"version {current}")
+    found = f"version {current}; this durable is made for {migrations.latest()} and works with it"
+    return Finding("schema", "warning", found, "upgrade durable on this host")
 
 
 def _privileges(role: str, missing: Sequence[tuple[str, str, str]]) -> Finding:

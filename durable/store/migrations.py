@@ -4,6 +4,11 @@ database.
 The files are `durable/store/migrations/NNNN_name.up.sql` and `.down.sql`. What was applied stands in the
 table `durable.migration`, which is made here right after the first file, so that no migration has to know of
 it.
+
+During an upgrade without downtime processes of the old version work with the new schema. Whether they can is
+what the author of a migration says in the first line of its up file: `-- works from: 5` when a durable that
+knows no later version than 5 does its work as before, and can be trusted to, on what the migration makes. A
+file without that line says that only those can that know it.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from durable.errors import ConfigError, SchemaMismatch
 from durable.store import queries
 
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.(up|down)\.sql")
+_WORKS_FROM = re.compile(r"-- works from: (\d+)\n")
 
 _SQL = queries.load("migration")
 
@@ -34,6 +40,25 @@ class Migration:
     name: str
     up: str
     down: str
+
+    @property
+    def works_from(self) -> int:
+        """The oldest schema version that a durable may be made for and still work with this one."""
+        said = _WORKS_FROM.match(self.up)
+        return int(said[1]) if said else self.version
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """The version of a schema, and the oldest that a durable may be made for to work with it; 0 where there is none."""
+
+    current: int = 0
+    works_from: int = 0
+
+    @property
+    def too_new(self) -> bool:
+        """Whether this durable cannot work with it, being too old."""
+        return self.works_from > latest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +86,18 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def latest() -> int:
-    """The version of the schema that this version of durable works with."""
+    """The version of the schema that this version of durable is made for."""
     return len(migrations())
 
 
-def current_version(conn: Connection[Any]) -> int:
-    """The version of the schema in the database; 0 when there is none.
+def schema_version(conn: Connection[Any]) -> SchemaVersion:
+    """The version of the schema in the database.
 
     Raises SchemaMismatch when there is a schema named durable that no migration made.
     """
-    if not table_exists(_fetch(conn, EXISTS)):
-        return 0
-    return int(_fetch(conn, VERSION)[0][0])
+    if not _table_exists(_fetch(conn, _SQL["exists"])):
+        return SchemaVersion()
+    return SchemaVersion(*_fetch(conn, _SQL["version"])[0])
 
 
 def migrate(conn: Connection[Any], target: int | None = None, dry_run: bool = False) -> list[Step]:
@@ -82,37 +107,50 @@ def migrate(conn: Connection[Any], target: int | None = None, dry_run: bool = Fa
     processes may do this at once: one of them waits, and then finds nothing left to do. Going down deletes
     what the schema holds.
 
-    Raises ConfigError for a target that does not exist, SchemaMismatch when the schema is newer than this
-    durable.
+    A schema that is newer, and that this durable can work with, is left as it is.
+
+    Raises ConfigError for a target that does not exist, SchemaMismatch when the schema is too new, or newer and
+    a target was given: the way down from it only its own version of durable knows.
     """
-    goal = latest() if target is None else target
-    if not 0 <= goal <= latest():
-        raise ConfigError(f"there is no schema version {goal}: this durable knows 0 to {latest()}")
+    if target is not None and not 0 <= target <= latest():
+        raise ConfigError(f"there is no schema version {target}: this durable knows 0 to {latest()}")
     if dry_run:
-        return plan(current_version(conn), goal)
+        return _plan(schema_version(conn), target)
     taken: list[Step] = []
-    while step := _take_one_step(conn, goal):
+    while step := _take_one_step(conn, target):
         taken.append(step)
     return taken
 
 
-def plan(current: int, goal: int) -> list[Step]:
-    """The steps from one version to another. Raises SchemaMismatch when `current` is beyond what is known."""
+def check_schema(conn: Connection[Any]) -> SchemaVersion:
+    """Raise SchemaMismatch, one line that says what to do, unless this durable can work with the schema."""
+    return _judged(schema_version(conn))
+
+
+async def check_schema_async(conn: AsyncConnection[Any]) -> None:
+    """`check_schema` for an asyncio connection."""
+    cursor = AsyncCursor(conn, row_factory=tuple_row)
+    version = SchemaVersion()
+    if _table_exists(await (await cursor.execute(_SQL["exists"])).fetchall()):
+        version = SchemaVersion(*(await (await cursor.execute(_SQL["version"])).fetchall())[0])
+    _judged(version)
+
+
+def _plan(version: SchemaVersion, target: int | None) -> list[Step]:
+    """The steps from one version to another."""
+    current = version.current
     if current > latest():
-        raise _too_new(current)
+        if version.too_new or target is not None:
+            raise _too_new(current)
+        return []
+    goal = latest() if target is None else target
     if goal >= current:
         return [Step(one, upwards=True) for one in migrations()[current:goal]]
     return [Step(one, upwards=False) for one in reversed(migrations()[goal:current])]
 
 
-# For a caller with its own way of running statements: EXISTS, then VERSION when `table_exists` says so, then
-# `judge`.
-EXISTS = _SQL["exists"]
-VERSION = _SQL["version"]
-
-
-def table_exists(rows: Sequence[Sequence[Any]]) -> bool:
-    """What the rows of EXISTS say. Raises SchemaMismatch when the schema is there and is not ours."""
+def _table_exists(rows: Sequence[Sequence[Any]]) -> bool:
+    """Raises SchemaMismatch when the schema is there and is not ours."""
     schema, table = rows[0]
     if schema and not table:
         raise SchemaMismatch(
@@ -121,30 +159,17 @@ def table_exists(rows: Sequence[Sequence[Any]]) -> bool:
     return bool(table)
 
 
-def judge(current: int) -> None:
-    """Raise SchemaMismatch when this durable cannot work with a schema of this version."""
-    if current > latest():
-        raise _too_new(current)
-    if current == 0:
+def _judged(version: SchemaVersion) -> SchemaVersion:
+    if version.too_new:
+        raise _too_new(version.current)
+    if version.current == 0:
         raise SchemaMismatch("the database has no durable schema yet: run `durable migrate`")
-    if current < latest():
+    if version.current < latest():
         raise SchemaMismatch(
-            f"the database schema has version {current} and this durable needs {latest()}: run `durable migrate`"
+            f"the database schema has version {version.current} and this durable needs {latest()}:"
+            " run `durable migrate`"
         )
-
-
-def check_schema(conn: Connection[Any]) -> None:
-    """Raise SchemaMismatch, one line that says what to do, unless this durable can work with the schema."""
-    judge(current_version(conn))
-
-
-async def check_schema_async(conn: AsyncConnection[Any]) -> None:
-    """`check_schema` for an asyncio connection."""
-    cursor = AsyncCursor(conn, row_factory=tuple_row)
-    version = 0
-    if table_exists(await (await cursor.execute(EXISTS)).fetchall()):
-        version = int((await (await cursor.execute(VERSION)).fetchall())[0][0])
-    judge(version)
+    return version
 
 
 def _too_new(current: int) -> SchemaMismatch:
@@ -153,26 +178,28 @@ def _too_new(current: int) -> SchemaMismatch:
     )
 
 
-def _take_one_step(conn: Connection[Any], goal: int) -> Step | None:
+def _take_one_step(conn: Connection[Any], target: int | None) -> Step | None:
     """The version is read again under the lock, since another process may have been faster."""
     with conn.transaction():
         conn.execute(_SQL["lock"])
-        steps = plan(current_version(conn), goal)
+        steps = _plan(schema_version(conn), target)
         if steps:
             _apply(conn, steps[0])
         return steps[0] if steps else None
 
 
 def _apply(conn: Connection[Any], step: Step) -> None:
-    version = {"version": step.migration.version}
+    one = step.migration
+    version = {"version": one.version}
     if step.upwards:
-        conn.execute(step.migration.up)
+        conn.execute(one.up)
         conn.execute(_SQL["create_table"])
-        conn.execute(_SQL["record"], {**version, "name": step.migration.name})
+        conn.execute(_SQL["complete_table"])
+        conn.execute(_SQL["record"], {**version, "name": one.name, "works_from": one.works_from})
     else:
-        conn.execute(step.migration.down)
+        conn.execute(one.down)
         # The first migration takes the whole schema back, this table included.
-        if table_exists(_fetch(conn, EXISTS)):
+        if _table_exists(_fetch(conn, _SQL["exists"])):
             conn.execute(_SQL["forget"], version)
 
 

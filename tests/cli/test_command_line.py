@@ -141,6 +141,24 @@ def test_a_schema_of_another_version_is_told_by_every_command_and_nothing_is_don
     assert refusals() == {(78, new)}
 
 
+def test_a_newer_schema_that_this_version_works_with_is_used_and_named(homeless: Durable, empty_url: str) -> None:
+    homeless.environ["DURABLE_DATABASE_URL"] = empty_url
+    assert homeless("migrate").code == 0
+    latest = migrations.latest()
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO durable.migration VALUES (%s, 'wider', now(), %s)", [latest + 1, latest])
+
+    assert homeless("list").code == 0
+    assert (homeless("migrate").code, homeless("migrate").err) == (0, "nothing to do\n")
+    assert re.search(
+        rf"^warning +schema +version {latest + 1}; this durable is made for {latest} and works with it",
+        homeless("doctor").out,
+        re.MULTILINE,
+    )
+    refused = homeless("migrate", "--target", latest, "--yes")
+    assert (refused.code, "upgrade durable" in refused.err) == (78, True)
+
+
 def test_a_password_on_the_command_line_does_not_stay_in_the_process_list(
     homeless: Durable, worker: Worker, url: str
 ) -> None:

@@ -93,7 +93,7 @@ def test_a_database_that_is_down_is_69(tmp_path: Path) -> None:
 
 
 def test_a_schema_that_is_too_old_or_too_new_is_78(database: Database) -> None:
-    database.query("UPDATE durable.migration SET version = version + 100")
+    database.query("UPDATE durable.migration SET version = version + 100, works_from = version + 100")
     result = durable(database.url, "supervise", "--workers", "1")
     assert result.returncode == 78
     assert "upgrade durable" in result.stderr

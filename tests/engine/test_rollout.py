@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from durable.store.migrations import latest
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
 
@@ -60,11 +61,24 @@ def test_a_schema_that_went_ahead_stops_a_rollout_and_keeps_the_workers(
 ) -> None:
     service = start_service()
     pids = service.pids()
-    database.query("UPDATE durable.migration SET version = version + 1000 WHERE version = 1")
+    database.query("INSERT INTO durable.migration (version, name, works_from) VALUES (1000, 'of_tomorrow', 1000)")
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "the new configuration is not rolled out" in service.log, "the end of the rollout")
     assert service.pids() == pids
-    database.query("UPDATE durable.migration SET version = version - 1000 WHERE version > 1000")
+    database.query("DELETE FROM durable.migration WHERE version = 1000")
+
+
+def test_workers_of_the_old_version_are_started_on_a_newer_schema_that_they_work_with(
+    database: Database, start_service: StartService
+) -> None:
+    service = start_service()
+    pids = service.pids()
+    database.query(
+        "INSERT INTO durable.migration (version, name, works_from) VALUES (1000, 'of_tomorrow', %s)", latest()
+    )
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(service.pids()) == 2 and not set(service.pids()) & set(pids), "other workers")
+    assert database.wait_for_end(database.launch("hello-world")) == "complete"
 
 
 def test_quit_shows_what_each_task_is_at(database: Database, start_service: StartService) -> None:

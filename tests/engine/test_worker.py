@@ -113,7 +113,7 @@ def test_a_worker_says_what_is_wrong_with_its_database(database: Database, cache
 
     with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
         asyncio.run(start(f"postgresql://x@/x?host={tmp_path}"))
-    database.query("UPDATE durable.migration SET version = version + 100")
+    database.query("UPDATE durable.migration SET version = version + 100, works_from = version + 100")
     with pytest.raises(SchemaMismatch, match="upgrade durable"):
         asyncio.run(start(database.url))
 

@@ -12,7 +12,15 @@ import pytest
 
 from durable.errors import ConfigError, SchemaMismatch
 from durable.store import migrations
-from durable.store.migrations import Migration, check_schema, check_schema_async, current_version, latest, migrate
+from durable.store.migrations import (
+    Migration,
+    SchemaVersion,
+    check_schema,
+    check_schema_async,
+    latest,
+    migrate,
+    schema_version,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -40,13 +48,13 @@ def tables(connection: Connection) -> set[str]:
 
 
 def test_an_empty_database_gets_the_whole_schema_once(connection: Connection) -> None:
-    assert current_version(connection) == 0
+    assert schema_version(connection).current == 0
 
     steps = migrate(connection)
 
     assert str(steps[0]) == "0001_initial up"
     assert len(steps) == latest()
-    assert current_version(connection) == latest()
+    assert schema_version(connection).current == latest()
     assert {"task", "event", "log", "notification", "wasm", "worker", "migration"} <= tables(connection)
     assert migrate(connection) == []
     check_schema(connection)
@@ -65,7 +73,7 @@ def test_every_migration_can_be_taken_back_and_applied_again(connection: Connect
     down = migrate(connection, target=0)
 
     assert str(down[-1]) == "0001_initial down"
-    assert current_version(connection) == 0
+    assert schema_version(connection).current == 0
     assert connection.execute("SELECT to_regnamespace('durable')").fetchone() == (None,)
     assert len(migrate(connection)) == latest()
 
@@ -79,12 +87,12 @@ def test_one_goes_up_and_down_step_by_step(connection: Connection, two_more: Non
     ]
     assert not {"one", "two"} & tables(connection)
     assert [str(step) for step in migrate(connection, target=n - 1)] == [f"{n - 1:04}_one_more up"]
-    assert current_version(connection) == n - 1
+    assert schema_version(connection).current == n - 1
 
 
 def test_a_dry_run_says_the_steps_and_takes_none(connection: Connection) -> None:
     assert len(migrate(connection, dry_run=True)) == latest()
-    assert current_version(connection) == 0
+    assert schema_version(connection).current == 0
 
 
 def test_a_migration_that_fails_leaves_the_version_before_it(
@@ -97,7 +105,7 @@ def test_a_migration_that_fails_leaves_the_version_before_it(
     with pytest.raises(psycopg.errors.UndefinedColumn):
         migrate(connection)
 
-    assert current_version(connection) == last.version - 1
+    assert schema_version(connection).current == last.version - 1
     assert "half" not in tables(connection)
 
 
@@ -129,6 +137,60 @@ def test_a_schema_that_is_too_old_too_new_or_not_there_is_told_in_one_line(
     assert f"has version {newer} and this durable knows only {latest()}: upgrade durable" in said()
     with pytest.raises(SchemaMismatch, match="upgrade durable"):
         migrate(connection)
+
+
+@pytest.fixture
+def upgraded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> int:
+    """This durable is the old one of an upgrade: the schema has a migration more, which it works with. Its version."""
+    n = latest()
+    with monkeypatch.context() as new_version:
+        known = (
+            *migrations.migrations(),
+            Migration(
+                n + 1, "wider", f"-- works from: {n}\nCREATE TABLE durable.one (id int)", "DROP TABLE durable.one"
+            ),
+        )
+        new_version.setattr(migrations, "migrations", lambda: known)
+        migrate(connection)
+    return n + 1
+
+
+def test_an_old_version_works_with_a_newer_schema_that_says_so(connection: Connection, upgraded: int) -> None:
+    assert check_schema(connection) == SchemaVersion(upgraded, works_from=latest())
+    assert migrate(connection) == [], "`supervise --migrate` of the old version starts again during the upgrade"
+    assert schema_version(connection).current == upgraded
+
+
+def test_an_old_version_cannot_take_a_newer_schema_back(connection: Connection, upgraded: int) -> None:
+    for dry_run in (True, False):
+        with pytest.raises(SchemaMismatch, match="upgrade durable"):
+            migrate(connection, latest(), dry_run)
+    assert schema_version(connection).current == upgraded
+
+
+def test_one_step_that_is_too_new_makes_the_schema_too_new(
+    connection: Connection, upgraded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later migration that older versions work with does not make up for an earlier one."""
+    connection.execute(
+        "INSERT INTO durable.migration (version, name, works_from) VALUES (%s, 'breaks', %s), (%s, 'wider', %s)",
+        (upgraded + 1, upgraded + 1, upgraded + 2, latest()),
+    )
+    for attempt in (check_schema, migrate):
+        with pytest.raises(SchemaMismatch, match="upgrade durable"):
+            attempt(connection)
+
+
+def test_a_database_of_a_durable_that_did_not_note_it_is_read_and_completed(
+    connection: Connection, request: pytest.FixtureRequest
+) -> None:
+    migrate(connection)
+    connection.execute("ALTER TABLE durable.migration DROP COLUMN works_from")
+
+    assert check_schema(connection) == SchemaVersion(latest(), latest())
+    request.getfixturevalue("two_more")
+    migrate(connection)
+    assert check_schema(connection) == SchemaVersion(latest(), latest())
 
 
 def test_the_check_is_there_for_coroutines_too(empty_url: str) -> None:

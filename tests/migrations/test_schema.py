@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from durable.embedded import EmbeddedServer
-from durable.store.migrations import current_version, latest, migrate
+from durable.store.migrations import latest, migrate, schema_version
 from tests.conftest import url_of
 
 SCHEMA = Path(__file__).parent.parent.parent / "schema.sql"
@@ -34,7 +34,7 @@ CATALOG = {
         WHERE relnamespace = 'durable'::regnamespace AND relkind = 'r' ORDER BY 1""",
     "sequences": """
         SELECT sequencename, data_type::text FROM pg_sequences WHERE schemaname = 'durable' ORDER BY 1""",
-    "versions": "SELECT version, name FROM durable.migration ORDER BY 1",
+    "versions": "SELECT version, name, works_from FROM durable.migration ORDER BY 1",
 }
 
 
@@ -62,7 +62,7 @@ def test_it_equals_the_sum_of_the_migrations(two_databases: list[str]) -> None:
 def test_a_database_made_of_it_is_up_to_date_and_can_be_taken_down(two_databases: list[str]) -> None:
     with psycopg.connect(two_databases[1], autocommit=True) as connection:
         connection.execute(SCHEMA.read_text())
-        assert current_version(connection) == latest()
+        assert schema_version(connection).current == latest()
         assert migrate(connection) == []
         migrate(connection, 0)
         assert connection.execute("SELECT to_regnamespace('durable')").fetchone() == (None,)
