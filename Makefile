@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types chaos soak bench bench-growth bench-peers plots flames plans guests clean
+.PHONY: help demo test lint types chaos soak bench bench-growth bench-scaling bench-peers plots flames plans guests clean
 
 help:
 	@echo "make demo    run a workflow, kill its worker, show that it goes on (embedded PostgreSQL)"
@@ -14,7 +14,8 @@ help:
 	@echo "make chaos   long runs with random faults"
 	@echo "make soak    an even load for HOURS (4 by default): nothing may grow that should not"
 	@echo "make bench   figures of this machine (about ten minutes)"
-	@echo "make bench-growth bench-peers plans plots flames   beside millions of tasks, beside other engines; plans of SQL; pictures"
+	@echo "make bench-growth bench-scaling bench-peers   beside millions of tasks, more workers, beside other engines"
+	@echo "make plans plots flames   plans of SQL, pictures"
 	@echo "make guests  build the example and test workflows again (needs Rust)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -49,6 +50,9 @@ bench: $(STAMP)
 
 bench-growth: $(STAMP)
 	$(BIN)/python -m benchmarks growth
+
+bench-scaling: $(STAMP)
+	$(BIN)/python -m benchmarks scaling
 
 bench-peers: $(STAMP)
 	$(BIN)/python -m benchmarks.peers

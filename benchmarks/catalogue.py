@@ -10,6 +10,7 @@ from benchmarks.memory import memory
 from benchmarks.outside import http, sql
 from benchmarks.recovery import recovery
 from benchmarks.replay import replay
+from benchmarks.scaling import scaling
 from benchmarks.startup import startup
 from benchmarks.suspended import suspended
 from benchmarks.throughput import no_op, ten_events
@@ -34,4 +35,4 @@ BENCHMARKS: Benchmarks = {
 }
 
 #: They take longer than all others together.
-LONG: Benchmarks = {"growth": growth}
+LONG: Benchmarks = {"growth": growth, "scaling": scaling}
