@@ -52,7 +52,7 @@ bench-growth: $(STAMP)
 	$(BIN)/python -m benchmarks growth
 
 bench-scaling: $(STAMP)
-	$(BIN)/python -m benchmarks scaling
+	$(BIN)/python -m benchmarks scaling fleet
 
 bench-peers: $(STAMP)
 	$(BIN)/python -m benchmarks.peers

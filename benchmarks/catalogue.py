@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.command import Benchmarks
+from benchmarks.fleet import fleet
 from benchmarks.growth import growth
 from benchmarks.latency import launch_to_start, notify_to_woken
 from benchmarks.launching import launching
@@ -35,4 +36,4 @@ BENCHMARKS: Benchmarks = {
 }
 
 #: They take longer than all others together.
-LONG: Benchmarks = {"growth": growth, "scaling": scaling}
+LONG: Benchmarks = {"growth": growth, "scaling": scaling, "fleet": fleet}

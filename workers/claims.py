@@ -12,6 +12,7 @@ from durable.failpoints import passing
 from durable.model import ClaimedTask
 from durable.store.leases import Claim, LeaseStore
 from durable.timing import DatabaseClock
+from workers.turns import Turns
 
 _log = logging.getLogger("durable.worker")
 
@@ -27,7 +28,7 @@ class ClaimLoop:
     """
 
     def __init__(
-        self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock,
+        self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock, turns: Turns,
         running: Callable[[], int], start: Callable[[ClaimedTask], None],
         known: Callable[[], Sequence[tuple[int, int]]], lacking: Collection[int] = (),
     ) -> None:  # fmt: skip
@@ -35,6 +36,7 @@ class ClaimLoop:
         self._store = store
         self._worker_id = worker_id
         self._clock = clock
+        self._turns = turns
         self._running = running
         self._start = start
         self._known = known
@@ -43,9 +45,10 @@ class ClaimLoop:
         self._look = asyncio.Event()
         self._full = False
 
-    def hint(self) -> None:
-        """Tasks may be ready."""
-        self._look.set()
+    def hint(self, task_id: int | None) -> None:
+        """This task may be ready; None: any may be."""
+        if task_id is None or self._turns.concern_us(task_id):
+            self._look.set()
 
     def slot_freed(self) -> None:
         if self._full:
@@ -92,8 +95,9 @@ class ClaimLoop:
             # Let the new ones run first: a worker that only claims takes more than its share.
             await asyncio.sleep(0)
             return 0.0
-        timer = self._config.poll_interval if claim.next_timer is None else max(claim.next_timer, 0.001)
-        return min(self._config.poll_interval, timer)
+        if claim.next_timer is None or not self._turns.concern_us(int(claim.now + claim.next_timer)):
+            return self._config.poll_interval
+        return min(self._config.poll_interval, max(claim.next_timer, 0.001))
 
 
 def _count(claim: Claim) -> None:

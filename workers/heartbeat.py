@@ -13,6 +13,7 @@ from durable.failpoints import passing
 from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
 from durable.timing import DatabaseClock
+from workers.turns import Turns
 
 _log = logging.getLogger("durable.heartbeat")
 
@@ -28,11 +29,12 @@ class Heartbeat:
     monotonic clock, which is that of its loop, counted from before the heartbeat was sent.
     """
 
-    def __init__(self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock) -> None:
+    def __init__(self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock, turns: Turns) -> None:
         self._config = config
         self._store = store
         self._worker_id = worker_id
         self._clock = clock
+        self._turns = turns
         self._believes = config.heartbeat_timeout * 0.9
         self._time = asyncio.get_running_loop().time
         self.trusted_until = self._time() + self._believes
@@ -49,14 +51,15 @@ class Heartbeat:
     async def _beat(self) -> bool:
         sent = self._time()
         try:
-            now = await self._store.heartbeat(self._worker_id)
+            renewal = await self._store.heartbeat(self._worker_id, self._config.heartbeat_timeout)
         except (JournalUnavailable, psycopg.Error) as error:
             _log.warning("the heartbeat did not reach the database: %s", error)
             return False
-        if now is None:
+        if renewal is None:
             raise LeaseLost("the worker was presumed dead and its tasks were taken back")
         passing("heartbeat.done")
-        self._clock.learn(now)
-        metrics.worker_heartbeat.set(now)
+        self._clock.learn(renewal.now)
+        self._turns.learn(renewal.position, renewal.workers)
+        metrics.worker_heartbeat.set(renewal.now)
         self.trusted_until = sent + self._believes
         return True

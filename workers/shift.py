@@ -34,6 +34,7 @@ from workers.retention import Retention
 from workers.running import RunningTasks
 from workers.sessions import Sessions
 from workers.sweeper import Sweeper
+from workers.turns import Turns
 
 _log = logging.getLogger("durable.worker")
 _RETRY_AFTER = 0.2
@@ -64,11 +65,12 @@ class Shift:
             GuestHttp(http, self._is_trusted),
             self._is_trusted,
         )
+        self._turns = Turns()
         self._claims = ClaimLoop(
-            config, self._leases, worker_id, clock, lambda: len(self.running), self.running.start,
+            config, self._leases, worker_id, clock, self._turns, lambda: len(self.running), self.running.start,
             lambda: self.running.known, programs.lacking,
         )  # fmt: skip
-        self._heartbeat = Heartbeat(config, self._leases, worker_id, clock)
+        self._heartbeat = Heartbeat(config, self._leases, worker_id, clock, self._turns)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
         self._retention = Retention(config, sessions.sweep)
         self._listener = sessions.listener(self._task_changed, self._notified)
@@ -159,7 +161,7 @@ class Shift:
             self.running.drop(await self._leases.lost(self.worker_id, leases))
 
     def _task_changed(self, task_id: int | None) -> None:
-        self._claims.hint()
+        self._claims.hint(task_id)
         if task_id is not None and task_id in self.running:
             self._maybe_lost.add(task_id)
 
@@ -167,7 +169,8 @@ class Shift:
         self.running.hint(task_id)
         # It may be suspended just now, too late for the sender's trigger to see it, also when it still seems to run
         # here: look again in a moment.
-        self._maybe_waiting.add(task_id)
+        if task_id in self.running or self._turns.concern_us(task_id):
+            self._maybe_waiting.add(task_id)
 
     # -- handing back ------------------------------------------------------------------------------------------------
     async def _give_back(self) -> None:

@@ -86,6 +86,15 @@ class Claim:
     lags: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The database's time at a heartbeat, and the worker's place, from 0, among the living workers that claim."""
+
+    now: float
+    position: int
+    workers: int
+
+
 class LeaseStore:
     """Statements about workers and their leases. Raises JournalUnavailable and psycopg errors."""
 
@@ -114,10 +123,10 @@ class LeaseStore:
             await connection.execute(_QUERIES["lock_worker"], {"worker": worker_id})
             await connection.execute(_QUERIES["unregister_worker"], {"worker": worker_id})
 
-    async def heartbeat(self, worker_id: int) -> float | None:
-        """Renew all leases; the database's time, or None when the worker's row is gone."""
-        rows = await self._fetch(_QUERIES["heartbeat"], {"worker": worker_id})
-        return float(rows[0][0]) if rows else None
+    async def heartbeat(self, worker_id: int, timeout: float) -> Renewal | None:
+        """Renew all leases; None when the worker's row is gone. Who was silent for `timeout` seconds does not live."""
+        rows = await self._fetch(_QUERIES["heartbeat"], {"worker": worker_id, "timeout": timeout})
+        return Renewal(*rows[0]) if rows else None
 
     async def claim(self, worker_id: int, limit: int, lacking: Collection[int] = ()) -> Claim:
         """Take up to `limit` tasks, none of the programs in `lacking`.

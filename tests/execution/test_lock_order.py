@@ -149,7 +149,7 @@ OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
     "release": lambda rows: [
         (load("lease")["release"], {"worker": rows.worker, "task": [*reversed(rows.active)], "lease": [1, 1]})
     ],
-    "heartbeat": lambda rows: [(load("lease")["heartbeat"], {"worker": rows.worker})],
+    "heartbeat": lambda rows: [(load("lease")["heartbeat"], {"worker": rows.worker, "timeout": 30.0})],
     "unregister": lambda rows: [
         (load("lease")[name], {"worker": rows.worker}) for name in ("lock_worker", "unregister_worker")
     ],

@@ -7,9 +7,14 @@ VALUES (%(host)s, %(boot)s, %(pid)s, %(pid_started)s, %(supervisor)s, %(supervis
 RETURNING id, secret;
 
 -- name: heartbeat
--- One row renews all leases of the worker. No row: the worker was presumed dead and its tasks are others'.
-UPDATE durable.worker SET heartbeat_at = durable.now() WHERE id = %(worker)s
-RETURNING extract(epoch FROM durable.now())::float8;
+-- One row renews all leases of the worker. No row: the worker was presumed dead and its tasks are others'. What else it
+-- tells is the worker's place among those that claim.
+WITH fleet AS (
+    SELECT count(*) FILTER (WHERE id < %(worker)s) AS position, count(*) AS number FROM durable.worker
+    WHERE NOT draining AND heartbeat_at >= durable.now() - make_interval(secs => %(timeout)s)
+)
+UPDATE durable.worker SET heartbeat_at = durable.now() FROM fleet WHERE id = %(worker)s
+RETURNING extract(epoch FROM durable.now())::float8, fleet.position, fleet.number;
 
 -- name: announce_drain
 -- For people: this worker claims no more.
