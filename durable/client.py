@@ -22,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from durable.drivers.asynchronous import AsyncDriver, AsyncPooled
 from durable.drivers.blocking import Connections, Driver, Pooled
+from durable.errors import ConfigError
 from durable.model import Event, LogLine, Program, Task, TaskState, WorkerInfo
 from durable.operations import programs, reading, tasks, waiting
 from durable.operations.data import Json
@@ -50,6 +51,7 @@ class Client:
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
         plugins: Plugins = None,
     ) -> None:
+        _require(database)
         self._driver = Driver(_connections(database))
         self._max_notification_bytes = max_notification_bytes
         self._plugins = plugins
@@ -201,6 +203,7 @@ class AsyncClient:
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
         plugins: Plugins = None,
     ) -> None:
+        _require(database)
         own = isinstance(database, str)
         self._driver = AsyncDriver(
             AsyncPooled.to(database, DEFAULT_POOL_SIZE) if isinstance(database, str) else AsyncPooled(database, own)
@@ -313,6 +316,15 @@ class AsyncClient:
     ) -> list[WorkerInfo]:
         """See `Client.workers`."""
         return await self._driver.run(tasks.workers(heartbeat_timeout), connection)
+
+
+def _require(database: object) -> None:
+    """Raise ConfigError for what a variable that is not set gives, before it fails somewhere inside."""
+    if not database:
+        raise ConfigError(
+            "no database was given\n"
+            "write postgresql://USER@HOST:PORT/DATABASE; the embedded one: EmbeddedServer().ensure_running()"
+        )
 
 
 def _connections(database: str | ConnectionPool[Any] | Connections) -> Connections:

@@ -12,7 +12,7 @@ from durable.cli.options import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes a shell complete commands and options."""
+    """Print what makes a shell complete commands and options."""
     completes = get_completion_class(shell)
     if completes is None:
         raise click.UsageError(f"there is no completion for {shell}")

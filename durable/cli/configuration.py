@@ -13,7 +13,7 @@ from durable.config import KEYS, Config, Key
 @click.command(cls=Command, epilog="durable config\ndurable config --max-tasks 200 -o json")
 @click.pass_obj
 def config(invocation: Invocation) -> None:
-    """Print every configuration key, its value, and where the value comes from."""
+    """Print every configuration key, its value and its source."""
     found = invocation.config
     print_rows([_row(key, found) for key in KEYS.values()], invocation.output, ["key", "value", "source"])
 

@@ -63,9 +63,9 @@ class Finding:
 @click.command(cls=Command, epilog="durable doctor")
 @click.pass_obj
 def doctor(invocation: Invocation) -> int:
-    """Check the database, this host and the workers, and say what to do.
+    """Check the database, this host and the workers.
 
-    The exit code is 1 when something is bad.
+    It says what to do. The exit code is 1 when something is bad.
     """
     findings = list(examine(invocation))
     if invocation.output == "table":

@@ -7,6 +7,8 @@ import click
 from durable.cli.following import tail_log, wait_for_end
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
+from durable.cli.output import print_done
+from durable.cli.parameters import FILE, json_or_file
 from durable.operations.data import Json, task_data, task_name
 
 
@@ -16,21 +18,28 @@ from durable.operations.data import Json, task_data, task_name
     "durable launch --wait order-17 hello-world --data '{\"amount\": 12}'",
 )
 @click.argument("name")
-@click.argument("component")
-@click.option("--data", metavar="JSON", default="null", help="What the task reads as its data; null when not given.")
+@click.argument("component", type=FILE)
+@click.option(
+    "--data",
+    metavar="JSON",
+    callback=json_or_file,
+    default="null",
+    help="What the task reads; null when not given, @FILE a file.",
+)
 @click.option("--tail", "--follow", "-f", "tail", is_flag=True, help="Print the task's log until it ends.")
 @click.option("--wait", "waits", is_flag=True, help="Wait until the task ends.")
 @click.pass_obj
-def launch(invocation: Invocation, name: str, component: str, data: str, tail: bool, waits: bool) -> None:
-    """Launch a task called NAME that runs COMPONENT: a file, or the name or hash of a stored program.
+def launch(invocation: Invocation, name: str, component: str, data: Json, tail: bool, waits: bool) -> None:
+    """Launch a task called NAME that runs COMPONENT.
 
-    With --tail or --wait the exit code is 1 when the task failed.
+    COMPONENT is a file, or the name or hash of a stored program. With --tail or --wait the exit code is 1 when the
+    task failed.
     """
     # Before a database is looked for, and perhaps started.
     task_name(name)
-    task_data(Json(data))
-    task_id = invocation.client.launch(name, component, Json(data))
-    click.echo(f"launched new task with id {task_id}")
+    task_data(data)
+    task_id = invocation.client.launch(name, component, data)
+    print_done(f"launched new task with id {task_id}", {"id": task_id}, invocation.output)
     if tail:
         tail_log(invocation, task_id)
     elif waits:

@@ -20,7 +20,7 @@ from durable.store import migrations
 @click.option("--yes", is_flag=True, help="Go down without being asked.")
 @click.pass_obj
 def migrate(invocation: Invocation, target: int | None, dry_run: bool, yes: bool) -> None:
-    """Bring the schema of the database to the version that this durable needs.
+    """Bring the database schema to the version of this durable.
 
     With a --target below the current version it goes down, which deletes what the taken-back steps had made. It asks
     before it does that, and where nobody can answer it wants --yes.

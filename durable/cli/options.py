@@ -9,6 +9,7 @@ import click
 
 from durable.cli.invocation import Invocation
 from durable.cli.output import FORMATS
+from durable.cli.parameters import FILE
 from durable.config import KEYS, Key
 
 #: Keys that every command has a flag for. `supervise` and `config` have one for each of the others too.
@@ -25,7 +26,7 @@ class Command(click.Command):
         self.params.extend(global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}  # first, though click's --help comes last
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record:
@@ -33,6 +34,10 @@ class Command(click.Command):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The whole first sentence: the list of commands wraps it where click would cut it."""
+        return super().get_short_help_str(limit=1000)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The example, line by line as it is written."""
@@ -47,6 +52,10 @@ class Group(Command, click.Group):
 
     command_class = Command
     group_class = type
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added, which is that of use, where click would sort them."""
+        return list(self.commands)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         Command.format_options(self, ctx, formatter)
@@ -66,7 +75,7 @@ def global_options() -> list[click.Option]:
     section = "Global options"
     return [
         *(_key_option(KEYS[key], section) for key in GLOBAL_KEYS),
-        SectionOption(["--config"], section=section, metavar="FILE", help="The configuration file (TOML)."),
+        SectionOption(["--config"], section=section, type=FILE, metavar="FILE", help="The configuration file (TOML)."),
         SectionOption(
             ["-o", "--output"],
             section=section,
@@ -90,7 +99,9 @@ def with_key_options(command: click.Command) -> click.Command:
 
 
 def _key_option(key: Key, section: str) -> click.Option:
-    return SectionOption([key.flag], section=section, metavar=key.kind.name.upper(), help=key.doc)
+    choices = "|" in key.kind.name  # words to be written as they are
+    metavar = f"[{key.kind.name}]" if choices else key.kind.name.upper()
+    return SectionOption([key.flag], section=section, metavar=metavar, help=key.doc)
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:

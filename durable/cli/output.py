@@ -33,9 +33,14 @@ def print_rows(rows: Sequence[Row], format: str, columns: Sequence[str]) -> None
 def print_one(row: Row, format: str) -> None:
     """One thing: in a table its parts stand below each other, in JSON it is one object."""
     if format == "table":
-        _print_table([(name, _cell(value)) for name, value in row.items()])
+        _print_table([line for name, value in row.items() for line in _part(name, value)])
     else:
         click.echo(_json(row))
+
+
+def print_done(said: str, row: Row, format: str) -> None:
+    """What a command has done: in words, or in JSON as one object."""
+    click.echo(said if format == "table" else _json(row))
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -62,6 +67,13 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return printable(value if isinstance(value, str) else _json_value(value))
+
+
+def _part(name: str, value: Any) -> list[tuple[str, str]]:
+    """A name and its value; a text of several lines, such as a backtrace, keeps them."""
+    cells = [printable(line) for line in value.splitlines()] if isinstance(value, str) else []
+    first, *more = cells or [_cell(value)]
+    return [(name, first), *(("", cell) for cell in more)]
 
 
 def _print_table(lines: Sequence[Sequence[str]]) -> None:

@@ -34,7 +34,7 @@ def logs(invocation: Invocation, task_id: int, tail: bool) -> None:
 @click.argument("task_id", metavar="ID", type=TASK_ID)
 @click.pass_obj
 def events(invocation: Invocation, task_id: int) -> None:
-    """Print the journal of a task: every recorded call with its result."""
+    """Print the journal: every recorded call with its result."""
     rows = [
         {"index": event.index, "label": event.label, "value": Json(event.value)}
         for event in invocation.client.events(task_id)

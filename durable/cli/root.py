@@ -13,6 +13,7 @@ from durable.cli.notify import notify
 from durable.cli.options import Group
 from durable.cli.program import program
 from durable.cli.reading import events, logs
+from durable.cli.relaunch import relaunch
 from durable.cli.service import service
 from durable.cli.simulate import simulate
 from durable.cli.supervise import supervise
@@ -50,6 +51,7 @@ for command in (
     cancel,
     pause,
     resume,
+    relaunch,
     workers,
     program,
     migrate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -111,6 +112,9 @@ def _next_steps(unit: Unit) -> Iterator[str]:
     if not unit.for_user and not Path(unit.credential).exists():
         file = unit.credential.replace("%i", "INSTANCE")
         yield f"install -D -m 600 /dev/stdin {file}   # type the URL of the database, then Ctrl-D"
+    if not unit.for_user:
+        url = f"$(cat {unit.credential.replace('%i', 'INSTANCE')})"
+        yield f"DURABLE_DATABASE_URL={url} {shlex.join(unit.command)} migrate   # when the database is new"
     yield f"{systemctl} daemon-reload"
     yield f"{systemctl} enable --now {unit.name}{'INSTANCE' if unit.has_instances else ''}"
     if unit.for_user:

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.cli.output import print_rows
+from durable.cli.parameters import FILE, json_or_file
 from durable.errors import DurableError, UsageError
 from durable.operations.data import Json, notification_data, task_data
 from durable.operations.programs import read_component
@@ -33,15 +34,21 @@ _OF_A_COMPONENT = ("data", "notifications", "http_body", "sql")
     "durable simulate order.wasm --seed 17 --runs 1 --trace\n"
     "durable simulate --runs 100",
 )
-@click.argument("component", required=False)
-@click.option("--data", metavar="JSON", default="null", help="What the task reads as its data; null when not given.")
+@click.argument("component", required=False, type=FILE)
+@click.option(
+    "--data",
+    metavar="JSON",
+    callback=json_or_file,
+    default="null",
+    help="What the task reads; null when not given, @FILE a file.",
+)
 @click.option(
     "--notify", "notifications", metavar="EVENT=JSON", multiple=True, help="A notification for the task, in this order."
 )
 @click.option(
     "--http-body", metavar="TEXT", default="{}", help="The body of the answer to every HTTP request; {} when not given."
 )
-@click.option("--sql", metavar="FILE", help="SQL that makes the tables of the workflow, before each run.")
+@click.option("--sql", type=FILE, metavar="FILE", help="SQL that makes the tables of the workflow, before each run.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="The seed of the first run; random when not given.")
 @click.option("--runs", type=click.IntRange(1), metavar="N", default=100, help="Runs; 100 when not given.")
 @click.option(
@@ -51,15 +58,15 @@ _OF_A_COMPONENT = ("data", "notifications", "http_body", "sql")
 @click.option("--trace", is_flag=True, help="Print what happened in every run, not only in the first one that failed.")
 @click.pass_obj
 def simulate(
-    invocation: Invocation, component: str | None, data: str, notifications: tuple[str, ...], http_body: str,
+    invocation: Invocation, component: str | None, data: Json, notifications: tuple[str, ...], http_body: str,
     sql: str | None, seed: int | None, runs: int, steps: int, workers: int, trace: bool,
 ) -> int:  # fmt: skip
-    """Run COMPONENT (a file) under simulated faults: deaths, stops, cuts, drains, lost hints, time that leaps.
+    """Run COMPONENT (a file) under simulated faults.
 
-    Each run follows from its seed. The workflow has to end as it does without faults, and its replay likewise. Without
-    a COMPONENT, workflows that try everything put the engine itself to the test. Nothing is sent by HTTP; PostgreSQL
-    is a temporary one, or a new database on the server of --database-url, dropped at the end. The exit code is 1 when a
-    run failed.
+    They are deaths, stops, cuts, drains, lost hints, and time that leaps. Each run follows from its seed. The workflow
+    has to end as it does without faults, and its replay likewise. Without a COMPONENT, workflows that try everything
+    put the engine itself to the test. Nothing is sent by HTTP; PostgreSQL is a temporary one, or a new database on the
+    server of --database-url, dropped at the end. The exit code is 1 when a run failed.
     """
     from workers.simulation import simulate_component, simulate_engine
 
@@ -88,12 +95,12 @@ def _refuse_options_of_a_component() -> None:
 
 
 def _component(
-    invocation: Invocation, path: str, data: str, notifications: tuple[str, ...], http_body: str, sql: str | None
+    invocation: Invocation, path: str, data: Json, notifications: tuple[str, ...], http_body: str, sql: str | None
 ) -> Component:
     from workers.simulation import Component
 
     return Component(
-        read_component(Path(path)), Path(path).stem, task_data(Json(data)),
+        read_component(Path(path)), Path(path).stem, task_data(data),
         tuple(_notification(text, invocation.config.max_notification_bytes) for text in notifications),
         http_body.encode(), "" if sql is None else _script(sql),
     )  # fmt: skip

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @click.option("--migrate", "migrates", is_flag=True, help="Bring the database schema up to date first.")
 @click.pass_obj
 def supervise(invocation: Invocation, workers: int | None, migrates: bool) -> int:
-    """Run tasks, with a supervisor and N workers, until SIGTERM or SIGINT.
+    """Run tasks, with a supervisor and N workers.
 
-    Without a database URL it runs an embedded PostgreSQL for this user, and migrates that by itself.
+    It ends at SIGTERM or SIGINT. Without a database URL it runs an embedded PostgreSQL for this user, and migrates
+    that by itself.
     """
     config = invocation.config
     log_format.set_up(config.log_format, config.log_level)

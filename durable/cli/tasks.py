@@ -9,8 +9,9 @@ import click
 from durable.cli.following import wait_for_end
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
-from durable.cli.output import print_one, print_rows, timestamp
-from durable.cli.parameters import TASK_ID, seconds
+from durable.cli.output import print_done, print_one, print_rows, timestamp
+from durable.cli.parameters import TASK_ID, TASK_IDS, seconds
+from durable.cli.several import each
 from durable.model import FAILURE_LOG_INDEX, Task, TaskState
 from durable.operations.data import Json
 
@@ -40,6 +41,8 @@ def show(invocation: Invocation, task_id: int) -> None:
     row = _row(invocation.client.task(task_id))
     row["reason"] = _reason(invocation, task_id) if row["state"] in ("failed", "quarantined") else None
     print_one(row, invocation.output)
+    if row["reason"] and invocation.output == "table":
+        click.echo(f"`durable logs {task_id}` shows what it printed before", err=True)
 
 
 @click.command(cls=Command, epilog="durable wait 12 --timeout 5m")
@@ -48,44 +51,43 @@ def show(invocation: Invocation, task_id: int) -> None:
 @click.pass_obj
 def wait(invocation: Invocation, task_id: int, timeout: float | None) -> None:
     """Wait until a task ends and print its state. The exit code is 1 when it failed."""
-    click.echo(wait_for_end(invocation, task_id, timeout).state)
+    state = wait_for_end(invocation, task_id, timeout).state.value
+    print_done(state, {"id": task_id, "state": state}, invocation.output)
     invocation.client.wait(task_id, raise_on_failure=True)
 
 
-@click.command(cls=Command, epilog="durable cancel 12")
-@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.command(cls=Command, epilog="durable cancel 12\ndurable cancel 12 13 14")
+@TASK_IDS
 @click.pass_obj
-def cancel(invocation: Invocation, task_id: int) -> None:
-    """End a task wherever it is. It commits nothing from then on; what it did before stays done.
+def cancel(invocation: Invocation, task_ids: tuple[int, ...]) -> int:
+    """End tasks wherever they are. They commit nothing from then on; what they did before stays done.
 
-    A worker that runs it drops it within seconds.
+    A worker that runs one drops it within seconds.
     """
-    invocation.client.cancel(task_id)
-    click.echo(f"task {task_id} is cancelled")
+    return each(task_ids, invocation.client.cancel, "task {} is cancelled")
 
 
-@click.command(cls=Command, epilog="durable pause 12")
-@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.command(cls=Command, epilog="durable pause 12\ndurable pause 12 13 14")
+@TASK_IDS
 @click.pass_obj
-def pause(invocation: Invocation, task_id: int) -> None:
-    """Stop a task where it stands, until `durable resume`. It commits nothing from then on.
+def pause(invocation: Invocation, task_ids: tuple[int, ...]) -> int:
+    """Stop tasks where they stand, until `durable resume`. They commit nothing from then on.
 
     Deadlines and timers go on: what was due meanwhile is due when the task is resumed.
     """
-    invocation.client.pause(task_id)
-    click.echo(f"task {task_id} is paused")
+    return each(task_ids, invocation.client.pause, "task {} is paused")
 
 
-@click.command(cls=Command, epilog="durable resume 12")
-@click.argument("task_id", metavar="ID", type=TASK_ID)
+@click.command(cls=Command, epilog="durable resume 12\ndurable resume 12 13 14")
+@TASK_IDS
 @click.pass_obj
-def resume(invocation: Invocation, task_id: int) -> None:
-    """Let a quarantined or paused task go on, from the top of its program and along its journal.
+def resume(invocation: Invocation, task_ids: tuple[int, ...]) -> int:
+    """Let quarantined or paused tasks go on.
 
-    Deaths of workers that it was blamed for are forgotten. `durable show ID` says why a task was quarantined.
+    They run from the top of their program along their journal. Deaths of workers that they were blamed for are
+    forgotten. `durable show ID` says why a task was quarantined.
     """
-    invocation.client.resume(task_id)
-    click.echo(f"task {task_id} is ready again")
+    return each(task_ids, invocation.client.resume, "task {} is ready again")
 
 
 def _reason(invocation: Invocation, task_id: int) -> str:

@@ -17,10 +17,10 @@ COLUMNS = ["id", "host", "pid", "version", "started_at", "heartbeat_age", "state
 @click.command(cls=Command, epilog="durable workers\ndurable workers -o json")
 @click.pass_obj
 def workers(invocation: Invocation) -> None:
-    """Print the registered workers of all hosts: their processes, their last heartbeat, how many tasks they run.
+    """Print the registered workers of all hosts.
 
-    A dead worker has lost its tasks to others; it is listed until they have taken all of them. One that drains hands
-    its tasks over and claims no more.
+    There are their processes, their last heartbeat, and how many tasks they run. A dead worker has lost its tasks to
+    others; it is listed until they have taken all of them. One that drains hands its tasks over and claims no more.
     """
     found = invocation.client.workers(heartbeat_timeout=invocation.config.heartbeat_timeout)
     rows = [_row(worker, invocation.output == "table") for worker in found]

@@ -95,4 +95,6 @@ def _cannot_connect(error: psycopg.Error) -> DurableError:
 
 def _in_one_line(error: psycopg.Error) -> str:
     text = error.diag.message_primary or str(error) or type(error).__name__
-    return redacted(" ".join(text.split()))[:400]
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    # libpq asks "Is the server running …?" on a line of its own; `_WHERE` says it.
+    return redacted("; ".join(line for line in lines if line and not line.startswith("Is the server running")))[:400]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any
 
 from durable.errors import NotResumable, TaskEnded, UnknownProgram, UnknownTask
@@ -107,7 +108,8 @@ def workers(heartbeat_timeout: float) -> Operation[list[WorkerInfo]]:
 
 
 def known(task_id: int) -> int:
-    """The id when it can be one at all. Raises UnknownTask for what is beyond a bigint."""
+    """The id when it can be one at all. Raises UnknownTask for what is beyond a bigint, TypeError for a text."""
+    task_id = index(task_id)
     if not 0 < task_id < 2**63:
         raise UnknownTask(task_id)
     return task_id

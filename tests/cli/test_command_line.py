@@ -66,6 +66,19 @@ def test_every_command_has_a_help_with_an_example_and_the_global_options(name: s
         assert option in done.output
 
 
+def test_the_list_of_commands_is_in_the_order_of_use_and_no_sentence_is_cut(homeless: Durable) -> None:
+    for help in (homeless("--help").out, homeless("service", "--help").out):
+        assert "..." not in help.partition("Commands:")[2]
+    listed = re.findall(r"^  ([a-z]+) ", homeless("--help").out.partition("Commands:")[2], re.MULTILINE)
+    assert listed[:3] == ["supervise", "launch", "logs"]
+
+
+def test_the_options_of_a_command_come_first_and_words_to_choose_from_as_they_are_written(homeless: Durable) -> None:
+    help = homeless("events", "--help").out
+    assert help.index("\nOptions:") < help.index("\nGlobal options:")
+    assert "--log-format [auto|human|json]" in help
+
+
 def test_version_is_told_in_two_ways(homeless: Durable) -> None:
     assert homeless.process("--version").out == homeless("version").out == f"durable {__version__}\n"
 
@@ -97,6 +110,7 @@ def test_wrong_usage_is_told_in_two_lines_and_exits_with_2(homeless: Durable) ->
         assert (done.code, done.out) == (2, ""), done
         assert done.err.startswith("error: ")
         assert re.fullmatch(r"try `durable.* --help`", done.err.splitlines()[1])
+    assert "'not-a-number' is not a valid task id" in homeless("logs", "not-a-number").err
 
 
 def test_a_database_that_is_down_exits_with_69_without_password_or_traceback(homeless: Durable) -> None:
@@ -114,6 +128,7 @@ def test_a_database_that_is_down_exits_with_69_without_password_or_traceback(hom
 
 COMMANDS_WITH_A_CLIENT = [
     ("launch", "a task", "program"), ("notify", "1", "event"), ("cancel", "1"), ("pause", "1"), ("resume", "1"),
+    ("relaunch", "1"),
     ("list",), ("show", "1"), ("wait", "1"), ("logs", "1"), ("events", "1"), ("workers",), ("program", "list"),
     ("program", "rm", "x"),
 ]  # fmt: skip
@@ -220,6 +235,16 @@ def test_completion_completes_commands_and_options(homeless: Durable) -> None:
     assert "_DURABLE_COMPLETE" in homeless("completion", "zsh").out
     homeless.environ |= {"_DURABLE_COMPLETE": "bash_complete", "COMP_WORDS": "durable la", "COMP_CWORD": "1"}
     assert homeless.process().out == "plain,launch\n"
+
+
+@pytest.mark.parametrize("words", ["durable launch name ", "durable --config ", "durable relaunch 1 --program "])
+def test_completion_completes_files(homeless: Durable, words: str) -> None:
+    homeless.environ |= {
+        "_DURABLE_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split())),
+    }
+    assert homeless.process().out.startswith("file,")
 
 
 def test_help_is_shown_when_nothing_is_asked_for(homeless: Durable) -> None:

@@ -75,6 +75,8 @@ def test_the_steps_for_instances_name_their_files(homeless: Durable, tmp_path: P
     assert "/etc/durable/INSTANCE.toml" in done.err
     assert "/etc/durable/INSTANCE.database_url" in done.err
     assert "systemctl enable --now durable@INSTANCE" in done.err
+    migrate = done.err.index("DURABLE_DATABASE_URL=$(cat /etc/durable/INSTANCE.database_url) ")
+    assert done.err.index("/dev/stdin") < migrate < done.err.index("enable --now")
 
 
 @pytest.mark.usefixtures("anywhere")

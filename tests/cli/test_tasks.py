@@ -49,6 +49,34 @@ def test_launch_prints_exactly_the_id_and_the_program_can_be_launched_by_name_an
     ]
 
 
+def test_what_launch_and_wait_say_can_be_read_by_a_program(durable: Durable, worker: Worker) -> None:
+    worker.store_program()
+    worker.register()
+    task_id = json.loads(durable("launch", "t", "stored", "-o", "json").out)["id"]
+    worker.end(task_id)
+    assert json.loads(durable("wait", task_id, "-o", "json").out) == {"id": task_id, "state": "complete"}
+
+
+def test_data_can_be_in_a_file(durable: Durable, worker: Worker, sql: Sql, tmp_path: Path) -> None:
+    worker.store_program()
+    file = tmp_path / "data.json"
+    long = "x" * 200_000  # more than one argument can hold
+    file.write_text(json.dumps({"long": long}))
+
+    task_id = json.loads(durable.process("launch", "t", "stored", "--data", f"@{file}", "-o", "json").out)["id"]
+    assert durable.process("notify", task_id, "event", f"@{file}").code == 0
+
+    assert sql.execute("SELECT data->>'long' FROM durable.task").fetchone() == (long,)
+    assert sql.execute("SELECT data->>'long' FROM durable.notification").fetchone() == (long,)
+    file.write_bytes(b'"\xff"')
+    for missing, said in [(tmp_path / "nothing", "No such file"), (file, "is not UTF-8 text"), (tmp_path, "directory")]:
+        done = durable("launch", "t", "stored", "--data", f"@{missing}")
+        assert (done.code, done.out) == (2, "")
+        assert str(missing) in done.err and said in done.err
+    file.write_text("{")
+    assert "provided task data was not valid json" in durable("launch", "t", "stored", "--data", f"@{file}").err
+
+
 def test_bad_input_is_refused_in_the_words_of_the_contract(durable: Durable, tmp_path: Path, sql: Sql) -> None:
     for arguments, said in [
         (("launch", "", component(tmp_path)), "the task name must not be an empty string"),
@@ -216,6 +244,23 @@ def test_show_prints_all_of_a_task_with_the_reason_of_its_failure(durable: Durab
     assert (shown["id"], shown["state"], shown["data"], shown["reason"]) == (task_id, "failed", None, "it broke")
 
 
+def test_show_keeps_the_lines_of_a_backtrace_and_says_where_the_last_words_are(
+    durable: Durable, worker: Worker
+) -> None:
+    task_id = worker.task("failed")
+    worker.print(task_id, FAILURE_LOG_INDEX, "wasm trap\n    0: first\x1b[31m\n    1: second\n")
+
+    done = durable("show", task_id)
+
+    assert done.out.splitlines()[-3:] == [
+        "reason        wasm trap",
+        "                  0: first\\x1b[31m",
+        "                  1: second",
+    ]
+    assert f"`durable logs {task_id}`" in done.err
+    assert durable("show", worker.task("complete")).err == ""
+
+
 def test_events_print_index_label_and_value(durable: Durable, worker: Worker) -> None:
     task_id = worker.task()
     worker.record(task_id, 0, "wasi:clocks/wall-clock.now", {"seconds": 2**63 + 1, "nanoseconds": 5})
@@ -322,6 +367,40 @@ def test_resume_is_for_quarantined_and_paused_tasks_alone(durable: Durable, work
         assert done.err == f"error: task {task_id} is {state}: only a quarantined or paused task can be resumed\n"
         assert json.loads(durable("show", task_id, "-o", "json").out)["state"] == state
     assert durable("resume", 999).err == "error: no task with id 999\n"
+
+
+def test_what_one_task_refuses_does_not_keep_the_others_from_their_turn(durable: Durable, worker: Worker) -> None:
+    first, ended, last = worker.task("quarantined"), worker.task("complete"), worker.task("quarantined")
+
+    for command, done in [("resume", "ready again"), ("pause", "paused"), ("cancel", "cancelled")]:
+        ran = durable(command, first, ended, 4711, last)
+        assert ran.code == 1
+        assert ran.out == f"task {first} is {done}\ntask {last} is {done}\n"
+        assert [line.split()[1:3] for line in ran.err.splitlines()] == [["task", str(ended)], ["no", "task"]]
+    assert durable("cancel").code == 2
+
+
+def test_an_ended_task_is_launched_again_as_a_new_one(durable: Durable, worker: Worker, sql: Sql) -> None:
+    failed, running, given_up = worker.task("failed", "order-7"), worker.task("active"), worker.task("quarantined")
+    sql.execute("UPDATE durable.task SET data = '{\"a\": 1.10}' WHERE id = %s", [failed])
+    sql.execute("UPDATE durable.wasm SET name = NULL")  # so the new one is found by its content
+
+    ran = durable("relaunch", failed, running, given_up)
+
+    assert ran.code == 1
+    assert ran.err == f"error: task {running} is active: only an ended task can be launched again\n"
+    assert ran.out.splitlines() == [
+        f"launched task {failed} again, as a new task with id {given_up + 1}",
+        f"launched task {given_up} again, as a new task with id {given_up + 2}",
+    ]
+    told = "SELECT name, data::text, wasm, state::text FROM durable.task WHERE id = %s"
+    name, data, program, _ = sql.execute(told, [failed]).fetchone() or ()
+    assert sql.execute(told, [given_up + 1]).fetchone() == (name, data, program, "ready")
+
+    corrected = worker.store_program(b"corrected", "corrected")
+    new = json.loads(durable("relaunch", failed, "--program", "corrected", "-o", "json").out)
+    assert new["of"] == failed
+    assert sql.execute(told, [new["id"]]).fetchone() == (name, data, corrected, "ready")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(durable: Durable, worker: Worker) -> None:

@@ -45,6 +45,7 @@ def test_a_database_that_is_down_is_told_at_once_and_without_the_password(loop: 
         assert "refused" in str(error)
         assert SECRET not in _everything(error)
         assert len(str(error).splitlines()) == 2
+        assert "Is the server running" not in str(error), "what to do is said in the second line"
     assert time.monotonic() - began < 5
 
 
@@ -72,6 +73,19 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigError) as error:
         Client(url).tasks()
     assert SECRET not in _everything(error.value)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("database", [None, ""])
+def test_no_url_at_all_is_refused_before_the_first_use(kind: Any, database: object) -> None:
+    with pytest.raises(ConfigError, match="no database was given"):
+        kind(database)
+
+
+def test_several_hosts_that_are_down_are_each_named(loop: Any) -> None:
+    for error in both("postgresql://127.0.0.1:1,127.0.0.1:2/db", loop):
+        assert "port 1 " in str(error) and "port 2 " in str(error)
+        assert len(str(error).splitlines()) == 2
 
 
 def test_a_wrong_password_is_told_without_telling_it(server: EmbeddedServer, url: str, loop: Any) -> None:

@@ -42,6 +42,9 @@ def test_an_unknown_task_is_told_by_its_id(client: Client) -> None:
         lambda task_id: client.wait(task_id, timeout=1),
         lambda task_id: list(client.follow_logs(task_id)),
     ]
+    for call in calls:
+        with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+            call("7")  # type: ignore[arg-type]
     for task_id in (7, 0, -1, 2**63, 2**200):
         for call in calls:
             with pytest.raises(UnknownTask, match=f"^no task with id {task_id}$"):
