@@ -216,7 +216,9 @@ def _privileges(role: str, missing: Sequence[tuple[str, str, str]]) -> Finding:
     lacks = "; ".join(f"{those} on {kind.lower()} {', '.join(names)}" for (kind, those), names in grants.items())
     remedy = [f"GRANT {those} ON {kind} {', '.join(names)} TO {role};" for (kind, those), names in grants.items()]
     text = f"the role {role} lacks {lacks}"
-    return Finding("privileges", "bad", text, "\n".join(["as the role that migrated:", *remedy]))
+    return Finding(
+        "privileges", "bad", text, "\n".join(["to run workers with it, as the role that migrated:", *remedy])
+    )
 
 
 def _workers(connection: Conn, heartbeat_timeout: float) -> Finding:

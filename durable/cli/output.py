@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,13 @@ def print_rows(rows: Sequence[Row], format: str, columns: Sequence[str]) -> None
     """All rows. A table has these columns; JSON has everything that a row holds."""
     if format == "table":
         _print_table([columns, *([_cell(row[column]) for column in columns] for row in rows)])
-    elif format == "jsonl":
+    else:
+        print_each(rows, format)
+
+
+def print_each(rows: Iterable[Row], format: str) -> None:
+    """Rows as JSON; as lines of it (jsonl) each is printed when it comes."""
+    if format == "jsonl":
         for row in rows:
             click.echo(_json(row))
     else:

@@ -7,8 +7,9 @@ import click
 from durable.cli.following import LogText, require_complete, say_when_nobody_works
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
-from durable.cli.output import print_rows
+from durable.cli.output import print_each, print_rows, timestamp
 from durable.cli.parameters import TASK_ID
+from durable.model import LogLine
 from durable.operations.data import Json
 
 
@@ -19,13 +20,18 @@ from durable.operations.data import Json
 def logs(invocation: Invocation, task_id: int, tail: bool) -> None:
     """Print what a task printed, and last why it failed.
 
-    With --tail the exit code is 1 when the task failed.
+    With --tail the exit code is 1 when the task failed. With -o jsonl each text has the time at which it was committed.
     """
-    client, text = invocation.client, LogText(reason_on_stderr=False)
+    client = invocation.client
     if tail and not client.task(task_id).state.is_ended:
         say_when_nobody_works(invocation)
-    for line in client.follow_logs(task_id) if tail else client.logs(task_id):
-        text.write(line)
+    lines = client.follow_logs(task_id) if tail else client.logs(task_id)
+    if invocation.output == "table":
+        text = LogText(reason_on_stderr=False)
+        for line in lines:
+            text.write(line)
+    else:
+        print_each(map(_row, lines), invocation.output)
     if tail:
         require_complete(client.task(task_id))
 
@@ -40,3 +46,7 @@ def events(invocation: Invocation, task_id: int) -> None:
         for event in invocation.client.events(task_id)
     ]
     print_rows(rows, invocation.output, ["index", "label", "value"])
+
+
+def _row(line: LogLine) -> dict[str, object]:
+    return {"index": line.index, "message": line.message, "created_at": timestamp(line.created_at)}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -153,6 +154,24 @@ def test_logs_print_the_text_in_order_and_follow_until_the_end(durable: Durable,
 
     done = end_of(following)
     assert (done.code, done.out) == (1, "a\nbc\nit broke\ntask panicked\n")
+
+
+def test_logs_as_json_have_the_time_of_each_text(durable: Durable, worker: Worker) -> None:
+    task_id = worker.task("active")
+    worker.register()
+    worker.print(task_id, 2, "no newline")
+    following = durable.start("logs", task_id, "--tail", "-o", "jsonl")
+    assert following.stdout is not None
+    first = json.loads(following.stdout.readline())  # while the task goes on
+    worker.print(task_id, FAILURE_LOG_INDEX, "it broke")
+    worker.end(task_id, "failed")
+
+    done = end_of(following)
+    assert (done.code, first["index"], first["message"]) == (1, 2, "no newline")
+    assert datetime.fromisoformat(first["created_at"]) <= datetime.now(UTC)
+    all_of_it = json.loads(durable("logs", task_id, "-o", "json").out)
+    assert all_of_it == [first, json.loads(done.out)]
+    assert all_of_it[1]["message"] == "it broke"
 
 
 def test_following_a_task_that_has_failed_already_does_not_hang(durable: Durable, worker: Worker) -> None:
