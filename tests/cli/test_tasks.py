@@ -159,7 +159,7 @@ def test_logs_print_the_text_in_order_and_follow_until_the_end(durable: Durable,
 def test_logs_as_json_have_the_time_of_each_text(durable: Durable, worker: Worker) -> None:
     task_id = worker.task("active")
     worker.register()
-    worker.print(task_id, 2, "no newline")
+    worker.print(task_id, 2, "a line\n")
     following = durable.start("logs", task_id, "--tail", "-o", "jsonl")
     assert following.stdout is not None
     first = json.loads(following.stdout.readline())  # while the task goes on
@@ -167,7 +167,7 @@ def test_logs_as_json_have_the_time_of_each_text(durable: Durable, worker: Worke
     worker.end(task_id, "failed")
 
     done = end_of(following)
-    assert (done.code, first["index"], first["message"]) == (1, 2, "no newline")
+    assert (done.code, first["index"], first["message"]) == (1, 2, "a line\n")
     assert datetime.fromisoformat(first["created_at"]) <= datetime.now(UTC)
     all_of_it = json.loads(durable("logs", task_id, "-o", "json").out)
     assert all_of_it == [first, json.loads(done.out)]
