@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from durable.cli.invocation import Invocation
@@ -13,8 +17,9 @@ def tail_log(invocation: Invocation, task_id: int) -> None:
     """Print the log as it is, and why the task failed on stderr. Raises TaskFailed."""
     say_when_nobody_works(invocation)
     text = LogText(reason_on_stderr=True)
-    for line in invocation.client.follow_logs(task_id):
-        text.write(line)
+    with says_that_it_goes_on(task_id):
+        for line in invocation.client.follow_logs(task_id):
+            text.write(line)
     require_complete(invocation.client.task(task_id))
 
 
@@ -23,8 +28,21 @@ def wait_for_end(invocation: Invocation, task_id: int, timeout: float | None = N
     task = invocation.client.task(task_id)
     if not task.state.is_ended:
         say_when_nobody_works(invocation)
-        task = invocation.client.wait(task_id, timeout)
+        with says_that_it_goes_on(task_id):
+            task = invocation.client.wait(task_id, timeout)
     return task
+
+
+@contextmanager
+def says_that_it_goes_on(task_id: int) -> Iterator[None]:
+    """Ctrl-C ends the command alone, and whoever presses it may have meant the task."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        start = "\n" if sys.stderr.isatty() else ""  # the terminal has written ^C
+        hint = f"`durable logs -f {task_id}` follows it, `durable cancel {task_id}` ends it"
+        click.echo(f"{start}task {task_id} goes on: {hint}", err=True)
+        raise
 
 
 def require_complete(task: Task) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import nullcontext
+
 import click
 
-from durable.cli.following import LogText, require_complete, say_when_nobody_works
+from durable.cli.following import LogText, require_complete, say_when_nobody_works, says_that_it_goes_on
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.cli.output import print_each, print_rows, timestamp
@@ -26,12 +29,8 @@ def logs(invocation: Invocation, task_id: int, tail: bool) -> None:
     if tail and not client.task(task_id).state.is_ended:
         say_when_nobody_works(invocation)
     lines = client.follow_logs(task_id) if tail else client.logs(task_id)
-    if invocation.output == "table":
-        text = LogText(reason_on_stderr=False)
-        for line in lines:
-            text.write(line)
-    else:
-        print_each(map(_row, lines), invocation.output)
+    with says_that_it_goes_on(task_id) if tail else nullcontext():
+        _print(lines, invocation.output)
     if tail:
         require_complete(client.task(task_id))
 
@@ -46,6 +45,15 @@ def events(invocation: Invocation, task_id: int) -> None:
         for event in invocation.client.events(task_id)
     ]
     print_rows(rows, invocation.output, ["index", "label", "value"])
+
+
+def _print(lines: Iterable[LogLine], format: str) -> None:
+    if format != "table":
+        print_each(map(_row, lines), format)
+        return
+    text = LogText(reason_on_stderr=False)
+    for line in lines:
+        text.write(line)
 
 
 def _row(line: LogLine) -> dict[str, object]:

@@ -197,14 +197,21 @@ def test_wait_prints_the_state_and_its_exit_code_says_how_it_went(durable: Durab
     assert durable("wait", 1, "--timeout", "soon").code == 2
 
 
-def test_an_interrupted_wait_exits_with_130(durable: Durable, worker: Worker) -> None:
+@pytest.mark.parametrize("command", [("wait",), ("logs", "-f"), ("logs", "-f", "-o", "jsonl")])
+def test_an_interrupted_wait_exits_with_130_and_says_that_the_task_goes_on(
+    durable: Durable, worker: Worker, command: tuple[str, ...]
+) -> None:
     worker.register()
-    waiting = durable.start("wait", worker.task("active"))
+    task_id = worker.task("active")
+    waiting = durable.start(*command, task_id)
     until_somebody_listens(worker.sql)
     waiting.send_signal(signal.SIGINT)
 
     done = end_of(waiting)
-    assert (done.code, done.err) == (130, "")
+    assert done.code == 130
+    assert done.err == (
+        f"task {task_id} goes on: `durable logs -f {task_id}` follows it, `durable cancel {task_id}` ends it\n"
+    )
 
 
 def test_notify_sends_json_and_null_by_default(durable: Durable, worker: Worker, sql: Sql) -> None:
