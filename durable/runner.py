@@ -102,7 +102,9 @@ def _ended(run: Run, ended: Exception) -> Outcome:
             return _stopped(TaskState.QUARANTINED, str(ended))
         case BrokenJournal():
             return _stopped(TaskState.QUARANTINED, str(ended))
-        case GuestTrap() | Unstorable():
+        case GuestTrap():
+            return failed(run.last_words.explain(str(ended)))
+        case Unstorable():
             return failed(str(ended))
         case PluginFailed():
             return _plugin_failed(run.task.id, ended)

@@ -12,6 +12,7 @@ from durable.execution.database import GuestDatabase
 from durable.execution.held import Held
 from durable.execution.http import GuestHttp
 from durable.execution.inbox import Inbox, NotificationReader
+from durable.execution.last_words import LastWords
 from durable.execution.tail import Tail, lost_lease
 from durable.execution.transaction import Transaction
 from durable.failpoints import passing
@@ -66,6 +67,7 @@ class Run:
         self.http = http
         self.lease_is_trusted = lease_is_trusted
         self._last_instant = 0
+        self.last_words = LastWords()
         self._printed = 0
         self._decoders: dict[str, TextDecoder] = {}
 
@@ -247,7 +249,10 @@ class Run:
         decoder = self._decoders.get(stream)
         if decoder is None:
             decoder = self._decoders[stream] = TextDecoder()
-        return decoder.decode(data)
+        text = decoder.decode(data)
+        if stream == "stderr":
+            self.last_words.add(text)
+        return text
 
     def print_in_transaction(self, text: str) -> None:
         if text and self.transaction is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.engine.conftest import StartService
@@ -47,6 +48,9 @@ def test_a_panic_says_where_and_why(database: Database, service: Service) -> Non
     assert database.wait_for_end(task) == "failed"
     assert "task 'my task' panicked at " in database.log(task)
     assert "boom" in database.log(task)
+    where_and_why, trap, *_ = database.failure(task).splitlines()
+    assert re.fullmatch(r"task 'my task' panicked at src/bin/panic\.rs:\d+:\d+: boom", where_and_why)
+    assert "unreachable" in trap
 
 
 def test_a_core_module_is_told_from_a_component(database: Database, service: Service) -> None:
