@@ -76,8 +76,7 @@ def _whole_replay(run: Run, outcome: Outcome) -> Outcome:
     if not ended or run.cursor.index >= run.cursor.length:
         return outcome
     metrics.divergences.inc()
-    return _stopped(
-        TaskState.QUARANTINED,
+    return quarantined(
         f"workflow execution is non-deterministic: {run.cursor.length} events are stored but the workflow ended at "
         f"index {run.cursor.index}" + (f"\n{outcome.reason}" if outcome.reason else ""),
     )
@@ -99,9 +98,9 @@ def _ended(run: Run, ended: Exception) -> Outcome:
             return Outcome(ended.change)
         case Divergence():
             metrics.divergences.inc()
-            return _stopped(TaskState.QUARANTINED, str(ended))
+            return quarantined(str(ended))
         case BrokenJournal():
-            return _stopped(TaskState.QUARANTINED, str(ended))
+            return quarantined(str(ended))
         case GuestTrap():
             return failed(run.last_words.explain(str(ended)))
         case Unstorable():
@@ -115,6 +114,11 @@ def _ended(run: Run, ended: Exception) -> Outcome:
 def failed(reason: str) -> Outcome:
     """The outcome of a task that cannot complete, for a reason that running it again would not change."""
     return _stopped(TaskState.FAILED, reason)
+
+
+def quarantined(reason: str) -> Outcome:
+    """The outcome of a task that waits for somebody to see to the reason, and to resume it."""
+    return _stopped(TaskState.QUARANTINED, reason)
 
 
 def crashed(task_id: int, error: Exception) -> Outcome:

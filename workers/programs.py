@@ -16,13 +16,21 @@ from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
 from durable.store.problems import describe
 from durable.wasm.cache import ComponentCache
-from durable.wasm.compile import CompileLimits, compile_within
+from durable.wasm.compile import CompileLimits, CompilerKilled, compile_within
 from durable.wasm.program import Program
 from durable.wasm.traps import HostExhausted, is_of_the_host
 from durable.wasm.world import World
 
 _log = logging.getLogger("durable.worker")
 _KEPT = 256
+#: When its compiler was killed so many times in a row, the tasks of a program are quarantined.
+MAX_KILLS = 5
+#: Seconds until it is tried again, in which a host that is short of memory may get some.
+AFTER_KILL = 10.0
+
+
+class KilledTooOften(Exception):
+    """The compiler of a program was killed again and again: here is not enough memory for it."""
 
 
 class Programs:
@@ -42,6 +50,7 @@ class Programs:
         #: Programs that this worker lacks a plugin for. Its plugins stay what they are, so these do too.
         self.lacking: set[int] = set()
         self._hashes: dict[int, str] = {}
+        self._kills: dict[int, int] = {}  # of the compiler, in a row
 
     def hash_of(self, program_id: int) -> str:
         """For people: "" until the program is being loaded."""
@@ -49,7 +58,8 @@ class Programs:
 
     async def load(self, program_id: int) -> Program:
         """Raises InvalidComponent when this host cannot run the program, MissingPlugin when another one may,
-        JournalUnavailable when it cannot be read, HostExhausted when the system refuses what loading it takes.
+        JournalUnavailable when it cannot be read, HostExhausted when the system refuses what loading it takes,
+        KilledTooOften when it has done so MAX_KILLS times by killing the compiler.
         """
         loading = self._loaded.get(program_id)
         if loading is None:
@@ -74,10 +84,15 @@ class Programs:
 
     async def _load(self, program_id: int) -> Program:
         try:
-            return Program(await self._component(program_id), self._engine, self._world)
+            component = await self._component(program_id)
+            self._kills.pop(program_id, None)
+            return Program(component, self._engine, self._world)
         except MissingPlugin as error:
             self.lacking.add(program_id)
             _log.warning("tasks of program %s are left to other workers: %s", self.hash_of(program_id)[:12], error)
+            raise
+        except CompilerKilled as error:
+            await self._note_kill(program_id, error)
             raise
         except psycopg.Error as error:
             raise JournalUnavailable(describe(error)) from None
@@ -100,6 +115,16 @@ class Programs:
         return await asyncio.to_thread(
             self._cache.load, program_hash, lambda: compile_within(self._engine, wasm, self._limits)
         )
+
+    async def _note_kill(self, program_id: int, error: CompilerKilled) -> None:
+        """A host that is short of memory looks like a program that is too large for it: patience has an end."""
+        kills = self._kills[program_id] = self._kills.get(program_id, 0) + 1
+        if kills >= MAX_KILLS:
+            raise KilledTooOften(
+                f"{error}: {kills} times in a row. Give the host more memory, or have compile_memory_limit "
+                f"({self._limits.memory} bytes) end the compilation before the system does"
+            ) from None
+        await asyncio.sleep(AFTER_KILL)
 
 
 __all__ = ["InvalidComponent", "Programs"]

@@ -18,11 +18,11 @@ from durable.execution.tail import Tail, lost_lease
 from durable.failpoints import passing
 from durable.journal.faults import Fenced, JournalUnavailable, Unstorable
 from durable.model import ClaimedTask, TaskState
-from durable.runner import Runner, crashed, failed
+from durable.runner import Runner, crashed, failed, quarantined
 from durable.timing import DatabaseClock
 from durable.wasm.program import Program
 from durable.wasm.traps import HostExhausted
-from workers.programs import Programs
+from workers.programs import KilledTooOften, Programs
 from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
@@ -179,6 +179,8 @@ class RunningTasks:
             raise
         except InvalidComponent as error:
             return failed(str(error))
+        except KilledTooOften as error:
+            return quarantined(str(error))
         except Exception as error:
             return crashed(run.task.id, error)
 

@@ -11,7 +11,9 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import wasmtime
 from wasmtime import component as wc
@@ -26,6 +28,13 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _REFUSED = 65  # EX_DATAERR: the reason is on stderr
 
 
+class CompilerKilled(HostExhausted):
+    """Somebody killed the compiler process: as a rule the system, for want of memory.
+
+    The program may be blameless, or need more than this host has.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class CompileLimits:
     """Seconds of one compilation, and bytes of memory of the process that does it."""
@@ -38,7 +47,7 @@ def compile_within(engine: wasmtime.Engine, wasm: bytes, limits: CompileLimits) 
     """Compile to machine code. Blocking: call it in a thread.
 
     Raises InvalidComponent with wasmtime's reason, or for a component that goes over a limit; HostExhausted when the
-    system refuses what compiling takes.
+    system refuses what compiling takes, CompilerKilled when it is killed.
     """
     check_header(wasm)
     if is_light(wasm):
@@ -62,6 +71,8 @@ def _in_child(wasm: bytes, limits: CompileLimits) -> bytes:
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode == _REFUSED:
         raise InvalidComponent(said)
+    if done.returncode == -signal.SIGKILL:  # a compiler that meets its own limit aborts
+        raise CompilerKilled("the compiler process was killed, as the system does when it has no memory left")
     if done.returncode < 0 or "memory" in said.lower():
         raise InvalidComponent(
             f"compiling the program needs more memory than compile_memory_limit ({limits.memory} bytes), "
@@ -76,6 +87,7 @@ def _in_child(wasm: bytes, limits: CompileLimits) -> bytes:
 def main() -> int:
     memory = int(sys.argv[1])
     _die_with_the_worker()
+    _die_before_others()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     try:
@@ -91,6 +103,12 @@ def _die_with_the_worker() -> None:
     # Its time limit lives in the worker, and would be gone with it.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _die_before_others() -> None:
+    """Compiling can be tried again: a system without memory must not choose the worker or PostgreSQL in its place."""
+    with suppress(OSError):  # proc(5); nowhere else than on Linux
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

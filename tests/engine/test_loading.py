@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from wasmtime import component as wc
 from durable import config
 from durable.wasm.compile import compile_within
 from tests.engine.database import Database
+from tests.engine.test_containment import launch_bytes
+from tests.wasm.bombs import component
+from tests.wasm.killed_compiler import killed_python
+from workers import programs
 from workers.worker import Worker
 
 FAULTS = {
@@ -21,6 +26,10 @@ FAULTS = {
     "memory": MemoryError(),
     "descriptors": OSError(errno.EMFILE, "Too many open files"),
 }
+
+
+#: Compiled in a process of its own.
+HEAVY = component("(func (param i32) " + "(local.set 0 (i32.add (local.get 0) (i32.const 7)))" * 4000 + ")")
 
 
 def settings(database: Database, folder: Path) -> config.Config:
@@ -60,6 +69,41 @@ def test_a_host_that_is_short_of_something_for_a_moment_fails_no_task(
     asyncio.run(application())
     leases = database.query("SELECT lease FROM durable.task ORDER BY id")
     assert leases == [(2,), (1,)], "the first one was put back once"
+
+
+def test_a_compiler_that_the_system_kills_fails_no_task(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It chooses the process with the most memory, whoever is to blame."""
+    monkeypatch.setattr(programs, "AFTER_KILL", 0.1)
+    monkeypatch.setattr(sys, "executable", str(killed_python(tmp_path, times=2)))
+    task = launch_bytes(database, HEAVY, tmp_path)
+
+    async def application() -> None:
+        async with Worker(settings(database, tmp_path)):
+            assert await ended(database, task) == "complete", database.failure(task)
+
+    asyncio.run(application())
+    assert database.value("SELECT lease FROM durable.task") == 3, "it was put back twice"
+
+
+def test_tasks_of_a_program_whose_compiler_is_always_killed_are_put_aside_until_there_is_memory(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "AFTER_KILL", 0.1)
+    monkeypatch.setattr(sys, "executable", str(killed_python(tmp_path, times=programs.MAX_KILLS)))
+    task = launch_bytes(database, HEAVY, tmp_path)
+
+    async def application() -> None:
+        async with Worker(settings(database, tmp_path)):
+            await asyncio.to_thread(database.wait_for_state, task, "quarantined")
+            assert f"killed, as the system does when it has no memory left: {programs.MAX_KILLS} times in a row" in (
+                database.failure(task)
+            )
+            database.query("UPDATE durable.task SET state = 'ready'")
+            assert await ended(database, task) == "complete", database.failure(task)
+
+    asyncio.run(application())
 
 
 def test_an_error_that_nobody_foresaw_fails_one_task_and_no_later_one(

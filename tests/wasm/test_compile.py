@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from durable.errors import InvalidComponent
 from durable.wasm import compile as compilation
-from durable.wasm.compile import CompileLimits, compile_within
+from durable.wasm.compile import CompileLimits, CompilerKilled, compile_within
 from durable.wasm.inspect import find_run
 from durable.wasm.traps import HostExhausted
 from durable.wasm.weight import is_light
 from tests.engine.database import wait_until
 from tests.supervisor.processes import is_gone
 from tests.wasm.bombs import bomb, component
+from tests.wasm.killed_compiler import killed_python
 
 MIB = 1 << 20
 LIMITS = CompileLimits(timeout=60, memory=2048 * MIB)
@@ -130,8 +131,16 @@ def test_a_compiler_that_cannot_be_started_is_no_fault_of_the_program(
         compile_within(engine, bomb(6000), LIMITS)
 
 
+def test_a_compiler_that_somebody_kills_is_no_fault_of_the_program(
+    engine: wasmtime.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(killed_python(tmp_path)))
+    with pytest.raises(CompilerKilled, match="was killed"):
+        compile_within(engine, bomb(6000), LIMITS)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
-def test_a_compiler_dies_with_its_worker() -> None:
+def test_a_compiler_dies_before_others_and_with_its_worker() -> None:
     compiling = (
         "from durable.wasm.compile import *; from tests.wasm.bombs import bomb;"
         "compile_within(new_engine(), bomb(30000), CompileLimits(600, 4 << 30))"
@@ -141,5 +150,6 @@ def test_a_compiler_dies_with_its_worker() -> None:
         [child] = wait_until(lambda: children.read_text().split(), "the compiler")
         wait_until(lambda: "durable.wasm.compile" in Path(f"/proc/{child}/cmdline").read_text(), "its program")
         wait_until(lambda: int(Path(f"/proc/{child}/stat").read_text().split()[13]) > 100, "a second of compiling")
+        assert int(Path(f"/proc/{child}/oom_score_adj").read_text()) == 1000, "a system without memory chooses it first"
         worker.kill()
     wait_until(lambda: is_gone(int(child)), "the end of the compiler")
