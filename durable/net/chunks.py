@@ -20,14 +20,15 @@ _MAX_TRAILER_LINES = 100
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _END = b"\r\n"
 
-
-#: Held while a thread decodes. Two at once would not be faster, and the event loop would wait for its turn behind all.
-Turn = AbstractContextManager[object]
 _AT_ANY_TIME = nullcontext()
 
 
-def read_chunked(stream: io.BufferedReader, limit: int, turn: Turn = _AT_ANY_TIME) -> bytes:
-    """Everything up to and including the trailer; the body may have `limit` bytes. Raises RequestFailed."""
+def read_chunked(stream: io.BufferedReader, limit: int, turn: AbstractContextManager[None] = _AT_ANY_TIME) -> bytes:
+    """Everything up to and including the trailer; the body may have `limit` bytes. Raises RequestFailed.
+
+    `turn` is held while chunks are decoded, and not while they are waited for. Two threads that decode would not be
+    faster than one, and the event loop would wait for its own turn behind all of them.
+    """
     body = bytearray()
     read = 0
     while True:

@@ -19,6 +19,7 @@ from durable.net.framing import is_framed, read_body
 from durable.net.idle import IdleConnections
 from durable.net.message import Request, Response
 from durable.net.redirects import MAX_REDIRECTS, is_redirect, redirected
+from durable.net.turn import Turn
 from durable.net.wire import asks_for_coding, wire_headers
 
 #: A connection takes no longer than this, however much time the request has.
@@ -34,7 +35,7 @@ class Exchange:
         self._connector = connector
         self._idle = idle
         self._max_body = max_body
-        self._turn = threading.Lock()
+        self._decoding = threading.Lock()
 
     def run(self, request: Request, permitted: Callable[[], bool]) -> Response:
         """The response, or an HttpError. `permitted` is asked right before anything is sent.
@@ -96,9 +97,10 @@ class Exchange:
             # A server may refuse a body before it has read it all; its answer is there to be read.
             is_whole = False
         with connection.read_head() as incoming:
+            turn = Turn(self._decoding, ends)
             response = Response(incoming.head.status, incoming.head.headers, b"")
             try:
-                body = read_body(incoming.fp, request.method, response, self._max_body, self._turn)
+                body = read_body(incoming.fp, request.method, response, self._max_body, turn)
             except ResponseTooLarge:
                 if not is_redirect(response):
                     raise

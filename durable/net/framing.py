@@ -6,9 +6,10 @@ import io
 import re
 
 from durable.net.body import read_exactly, read_to_end
-from durable.net.chunks import Turn, read_chunked
+from durable.net.chunks import read_chunked
 from durable.net.errors import RequestFailed
 from durable.net.message import Response
+from durable.net.turn import Turn
 
 _NO_BODY = (204, 304)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -21,7 +22,7 @@ def is_framed(method: str, response: Response) -> bool:
 
 
 def read_body(stream: io.BufferedReader, method: str, response: Response, limit: int, turn: Turn) -> bytes:
-    """The body that follows this head, at most `limit` bytes. Raises RequestFailed, ResponseTooLarge."""
+    """The body that follows this head, at most `limit` bytes. Raises RequestFailed, ResponseTooLarge, TimeoutError."""
     codings = response.values("transfer-encoding")
     length = _length(response)
     if _has_no_body(method, response):

@@ -10,6 +10,7 @@ import pytest
 
 from durable.net.chunks import MAX_FRAMING, read_chunked
 from durable.net.errors import RequestFailed, ResponseTooLarge
+from durable.net.turn import Turn
 from tests.net.arriving import Arriving, buffered, buffering
 
 
@@ -41,6 +42,10 @@ def test_chunks_are_what_was_sent_however_they_arrive() -> None:
         assert stream.read() == b"more", where
 
 
+def in_time(turn: threading.Lock) -> Turn:
+    return Turn(turn, time.monotonic() + 10)
+
+
 def test_nobody_waits_for_a_server_in_his_turn() -> None:
     turn = threading.Lock()
 
@@ -50,7 +55,7 @@ def test_nobody_waits_for_a_server_in_his_turn() -> None:
             return super().readinto(buffer)
 
     data = chunk(b"x" * 40) * 10_000 + chunk(b"")
-    assert read_chunked(buffering(Server(data, 1000)), 1_000_000, turn) == b"x" * 400_000
+    assert read_chunked(buffering(Server(data, 1000)), 1_000_000, in_time(turn)) == b"x" * 400_000
     assert not turn.locked()
 
 
@@ -58,7 +63,7 @@ def test_chunks_are_decoded_when_it_is_ones_turn() -> None:
     turn = threading.Lock()
     bodies: list[bytes] = []
     reader = threading.Thread(
-        target=lambda: bodies.append(read_chunked(buffered(chunk(b"x") + chunk(b"")), 1, turn)), daemon=True
+        target=lambda: bodies.append(read_chunked(buffered(chunk(b"x") + chunk(b"")), 1, in_time(turn))), daemon=True
     )
     with turn:
         reader.start()
@@ -66,6 +71,15 @@ def test_chunks_are_decoded_when_it_is_ones_turn() -> None:
         assert bodies == []
     reader.join(10)
     assert bodies == [b"x"]
+
+
+def test_a_turn_that_does_not_come_in_time_is_not_waited_for() -> None:
+    lock = threading.Lock()
+    turn = Turn(lock, time.monotonic() + 0.2)
+    with lock, pytest.raises(TimeoutError):
+        read_chunked(buffered(chunk(b"x") + chunk(b"")), 1, turn)
+    assert not lock.locked()
+    assert read_chunked(buffered(chunk(b"x") + chunk(b"")), 1, turn) == b"x", "nobody else has it: no wait, no time"
 
 
 @PIECES

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from durable.net.errors import RequestFailed
+from durable.net import chunks
+from durable.net.errors import RequestFailed, TimedOut
 from tests.net.clients import Sender
 from tests.net.conftest import NewSender, Serve
 from tests.net.servers import Behaviour, Received, chunked, response, saying
@@ -88,6 +89,34 @@ def test_a_server_that_stops_within_its_chunks_holds_up_nobody_else(serve: Serve
         released.set()
         waiting.join()
     assert answers == [b"xhello"]
+
+
+def test_a_response_that_waits_for_others_to_be_decoded_has_no_more_time_than_its_request(
+    serve: Serve, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding, decoded = threading.Event(), threading.Event()
+
+    def slowly(buffered: bytes, body: bytearray) -> int:
+        if b"costly" in buffered:
+            decoding.set()
+            decoded.wait(30)
+        return take_whole(buffered, body)
+
+    take_whole = chunks._take_whole
+    monkeypatch.setattr(chunks, "_take_whole", slowly)
+    costly, other = serve(saying(chunked(b"costly"))), serve(saying(chunked(b"other")))
+    answers: list[bytes] = []
+    first = threading.Thread(target=lambda: answers.append(sender.send(costly.url(), timeout=60.0).body))
+    first.start()
+    try:
+        assert decoding.wait(10)
+        with pytest.raises(TimedOut, match=r"within 0\.3 s"):
+            sender.send(other.url(), timeout=0.3)
+    finally:
+        decoded.set()
+        first.join()
+    assert answers == [b"costly"]
+    assert sender.send(other.url()).body == b"other"
 
 
 def test_chunks_that_come_one_by_one_are_a_response(serve: Serve, sender: Sender) -> None:
