@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _UNSET_DEADLINE = 1
 #: The last one: one call hands over more than 128 MiB as wasmtime keeps it, 48 bytes for each element of a list.
 _LIMITS = ("call stack exhausted", "exceeds memory limits", "count too high", "fuel allocated for hostcalls")
-_cpu_time = time.thread_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ class Fiber:
     """
 
     __slots__ = (
-        "_awaited", "_busy", "_computes", "_cpu_used", "_engine", "_flag", "_limits", "_linker", "_lower", "_results",
-        "_ticker", "context", "done_flag", "failure", "guest", "resources",
+        "_awaited", "_busy", "_engine", "_flag", "_limits", "_linker", "_lower", "_results", "_ticker", "context",
+        "done_flag", "failure", "guest", "resources",
     )  # fmt: skip
 
     def __init__(
@@ -63,8 +61,6 @@ class Fiber:
         self._linker = linker
         self._ticker = ticker
         self._limits = limits
-        self._cpu_used = 0.0
-        self._computes = False  # for longer than a tick, so that its CPU time is measured
         self._awaited: Coroutine[Any, Any, Any] | None = None
         self._lower: Lower | None = None
         self._results = 0
@@ -78,8 +74,7 @@ class Fiber:
 
     def restart_cpu_clock(self) -> None:
         """The guest made progress: its CPU limit counts from here."""
-        self._cpu_used = 0.0
-        self._computes = False
+        self._busy.restart_clock()
 
     async def run(self, program: Program) -> Any:
         """Instantiate the program and call its `run`; the result is `Ok()` or `Err()`.
@@ -131,8 +126,9 @@ class Fiber:
         self._busy.end()
         try:
             while not self._poll(future):
+                self._check_cpu()
                 if self._awaited is None:
-                    self._check_cpu()
+                    self._busy.measure()  # a tick has cut it short
                     await asyncio.sleep(0)
                 else:
                     await self._answer()
@@ -147,26 +143,13 @@ class Fiber:
                 self._busy.end()
 
     def _poll(self, future: int) -> bool:
-        if self._computes:
-            return self._measured_poll(future)
         self._busy.begin()
         over = bool(ffi.future_poll(future))
         self._busy.end()
-        return over
-
-    def _measured_poll(self, future: int) -> bool:
-        started = _cpu_time()
-        self._busy.begin()
-        over = bool(ffi.future_poll(future))
-        self._busy.end()
-        self._cpu_used += _cpu_time() - started
         return over
 
     def _check_cpu(self) -> None:
-        # Asking for the CPU time takes two system calls a poll, which would be a tenth of a whole workflow. A guest
-        # that no tick has cut short since its last event has used none worth counting.
-        self._computes = True
-        if self._cpu_used > self._limits.cpu:
+        if self._busy.cpu_used > self._limits.cpu:
             raise GuestLimit(
                 f"the workflow computed for more than {self._limits.cpu:g} s of CPU time without recording an event"
             )

@@ -79,14 +79,49 @@ def test_time_spent_waiting_does_not_count(machine: Machine) -> None:
     assert asyncio.run(machine.run(machine.program(body), guest, limits(cpu=0.1))) == Ok()
 
 
-def test_computing_time_of_others_does_not_count(machine: Machine) -> None:
-    async def wait() -> None:
-        until = time.thread_time() + 0.2
-        while time.thread_time() < until:
-            pass
+def compute(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
 
-    body = '(func (export "run") (result i32) (call $wait) (i32.const 0))'
-    assert asyncio.run(machine.run(machine.program(body), Guest(wait=wait), limits(cpu=0.1))) == Ok()
+
+WAITS_FIVE_TIMES = f'(func (export "run") (result i32) {"(call $wait)" * 5} (i32.const 0))'
+
+
+def test_computing_time_of_others_does_not_count(machine: Machine) -> None:
+    async def others() -> None:
+        while True:
+            compute(0.05)
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        computing = asyncio.create_task(others())
+        guest = Guest(wait=lambda: asyncio.sleep(0.01))
+        assert await machine.run(machine.program(WAITS_FIVE_TIMES), guest, limits(cpu=0.1)) == Ok()
+        computing.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_the_host_computes_for_a_guest_counts(machine: Machine) -> None:
+    """It may be all that the guest wants: to parse JSON, or to read rows of a database."""
+
+    async def work() -> None:
+        compute(0.06)
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(GuestLimit, match=r"more than 0\.1 s of CPU time"):
+        asyncio.run(machine.run(machine.program(WAITS_FIVE_TIMES), Guest(wait=work), limits(cpu=0.1)))
+
+
+def test_what_the_host_computes_for_a_guest_counts_again_from_every_progress(machine: Machine) -> None:
+    async def work() -> None:
+        compute(0.06)
+        await asyncio.sleep(0)
+        fiber.restart_cpu_clock()
+
+    fiber = machine.fiber(Guest(wait=work), limits(cpu=0.1))
+    assert asyncio.run(fiber.run(machine.program(WAITS_FIVE_TIMES))) == Ok()
 
 
 def test_only_time_on_the_cpu_counts_so_that_a_busy_machine_stops_nobody(machine: Machine) -> None:
