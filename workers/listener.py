@@ -10,6 +10,7 @@ from collections.abc import Callable
 import psycopg
 
 from durable import metrics
+from durable.failed_login import no_socket_kept
 from durable.store.problems import kind_of
 
 _log = logging.getLogger("durable.listener")
@@ -38,10 +39,11 @@ class Listener:
             await asyncio.sleep(_RECONNECT_AFTER)
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, application_name="durable listener",
-            keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
-        )  # fmt: skip
+        with no_socket_kept():
+            connection = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=5, application_name="durable listener",
+                keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+            )  # fmt: skip
         async with connection:
             await connection.execute('LISTEN "durable:task"')
             await connection.execute('LISTEN "durable:notification"')

@@ -18,6 +18,7 @@ from durable.errors import (
     SchemaMismatch,
     TryAgain,
 )
+from durable.failed_login import no_socket_kept
 
 _WHERE = "check that PostgreSQL runs and that the database URL is right (`durable doctor`, `durable config`)"
 
@@ -53,7 +54,8 @@ def translated() -> Iterator[None]:
 def translated_connect() -> Iterator[None]:
     """`translated` for the making of a connection."""
     try:
-        yield
+        with no_socket_kept():
+            yield
     except psycopg.ProgrammingError:
         # libpq quotes the piece that it cannot parse, and that may be a part of the password: no cause, no
         # detail.

@@ -11,10 +11,13 @@ from psycopg.rows import TupleRow
 
 from durable import metrics
 from durable.errors import DatabaseUnavailable
+from durable.failed_login import no_socket_kept
 from durable.journal.faults import JournalUnavailable
 from durable.store.problems import describe, kind_of
 
 Connection = psycopg.AsyncConnection[TupleRow]
+
+CONNECT_TIMEOUT = 5  # seconds
 
 _SETTINGS = """
 SELECT set_config('idle_in_transaction_session_timeout', %s, false), set_config('lock_timeout', %s, false),
@@ -98,10 +101,12 @@ class Session:
 
     async def _dial(self) -> Connection:
         try:
-            return await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=5, application_name=f"durable {self._name}",
-                keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
-            )  # fmt: skip
+            with no_socket_kept():
+                return await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT,
+                    application_name=f"durable {self._name}",
+                    keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+                )  # fmt: skip
         except (OSError, RuntimeError) as error:  # no descriptor, or no thread that looks up the name of the host
             raise psycopg.OperationalError(f"this host cannot connect now: {error}") from None
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from durable.drivers.connecting import connect
+from durable.errors import DatabaseUnavailable
 from durable.journal.faults import JournalUnavailable
 from durable.store.session import Session
 
@@ -40,6 +47,58 @@ def test_closing_waits_for_a_silent_database_no_longer_than_its_user_does(databa
             await asks
 
     asyncio.run(main())
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, list[socket.socket]]]:
+    """The URL of one that takes connections and says nothing; and the connections."""
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                accepted.append(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"postgresql://me@127.0.0.1:{listener.getsockname()[1]}/db?sslmode=disable&gssencmode=disable", accepted
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def assert_is_closed_by_the_client(connection: socket.socket) -> None:
+    with connection:
+        connection.settimeout(10)
+        while connection.recv(1000):
+            pass
+
+
+def test_a_worker_keeps_no_connection_to_a_server_that_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable.store.session.CONNECT_TIMEOUT", 2)
+
+    async def main(url: str, accepted: list[socket.socket]) -> None:
+        session = Session(url, "test", timeout=20, idle_in_transaction=20)
+        with pytest.raises(JournalUnavailable, match="timeout"):
+            await answer_of(session, "SELECT 0, 1")
+        assert_is_closed_by_the_client(accepted[0])
+
+    with without_garbage_collection(), silent_server() as (url, accepted):
+        asyncio.run(main(url, accepted))
+
+
+def test_a_client_keeps_no_connection_to_a_server_that_lets_nobody_in() -> None:
+    with without_garbage_collection(), silent_server() as (url, accepted):
+        with pytest.raises(DatabaseUnavailable, match="timeout"):
+            connect(url + "&connect_timeout=2")
+        assert_is_closed_by_the_client(accepted[0])
 
 
 class NoThreads(ThreadPoolExecutor):
