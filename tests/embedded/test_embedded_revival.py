@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 
@@ -10,7 +11,7 @@ import pytest
 
 from durable.embedded import EmbeddedPostgresError, EmbeddedServer
 from tests.embedded.conftest import Actor
-from tests.embedded.test_embedded_crashes import kill
+from tests.embedded.test_embedded_crashes import eventually, kill
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
@@ -22,6 +23,19 @@ def test_a_server_that_was_killed_is_started_again(server: EmbeddedServer, signu
     pid = server.pid
     assert not server.revive(), "it lives"
     assert server.pid == pid
+
+
+def test_a_sigint_ends_the_wait_of_a_server_that_got_a_sigterm_and_it_is_started_again(server: EmbeddedServer) -> None:
+    """As docs/operations.md says."""
+    with psycopg.connect(server.ensure_running()):
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGTERM)
+        status = server.data_folder / "cluster" / "postmaster.pid"
+        assert eventually(lambda: "stopping" in status.read_text())
+        assert not server.revive(), "that may be the drain of everybody who is connected"
+        kill(server, signal.SIGINT)
+    assert server.revive()
+    psycopg.connect(server.url).close()
 
 
 def test_a_server_that_was_stopped_is_left_alone_until_somebody_needs_it(server: EmbeddedServer) -> None:
