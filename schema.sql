@@ -248,6 +248,8 @@ CREATE TRIGGER task_becomes_ready BEFORE UPDATE OF state ON durable.task
     EXECUTE FUNCTION durable.note_ready();
 
 CREATE INDEX task_set_apart ON durable.task (state) WHERE state IN ('failed', 'paused', 'cancelled', 'quarantined');
+-- Active tasks of nobody, which there are when somebody deletes the row of a worker by hand. Mostly empty.
+CREATE INDEX task_stranded ON durable.task (id) WHERE state = 'active' AND running_on IS NULL;
 
 -- Which migrations are in force. `durable migrate` makes this table itself.
 CREATE TABLE durable.migration (
@@ -258,4 +260,5 @@ CREATE TABLE durable.migration (
     works_from  integer
 );
 INSERT INTO durable.migration (version, name, works_from)
-    VALUES (1, 'initial', 1), (2, 'guest_sql', 2), (3, 'operations', 3), (4, 'metrics', 4);
+    VALUES (1, 'initial', 1), (2, 'guest_sql', 2), (3, 'operations', 3), (4, 'metrics', 4),
+    (5, 'stranded', 4);

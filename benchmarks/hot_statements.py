@@ -135,6 +135,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "append, 100 x 10 events": _events_only,
     "wake_notified, 100 tasks": _plain("journal", "wake_notified", 8 * _BATCH, task=_active),
     "wake_waiting, 100 tasks": _plain("journal", "wake_waiting", 8 * _BATCH, tasks=_active),
+    "take_up_stranded": lambda moment: Hot(load("lease")["take_up_stranded"], {"limit": 1000}, 10),
     "wake_all_waiting": lambda moment: Hot(load("journal")["wake_all_waiting"], {}, 15_000, scans="notification"),
     "events, 100 journals": _plain(
         "journal", "events", 40 * _BATCH, tasks=_active, firsts=[0] * _BATCH, limit=1000, bytes=80_000

@@ -34,6 +34,7 @@ class Sweeper:
     async def run(self) -> None:
         while True:
             await self.reclaim_dead()
+            await self.take_up_stranded()
             await self._store.wake_all_waiting()
             # Jitter, so that the workers of a fleet do not sweep at the same moment.
             await asyncio.sleep(self._config.heartbeat_interval * random.uniform(0.8, 1.2))
@@ -44,6 +45,12 @@ class Sweeper:
         gone = [suspect.id for suspect in suspects if is_gone(suspect, self._identity)]
         expired = [suspect.id for suspect in suspects if suspect.expired and suspect.id not in gone]
         return (await self._reclaim(gone, expired, []))[0] if gone or expired else 0
+
+    async def take_up_stranded(self) -> None:
+        """Tasks whose worker's row was deleted by hand: nothing tells any more whose they were."""
+        while number := await self._store.take_up_stranded(_RECLAIM_BATCH):
+            metrics.tasks_reclaimed.inc(number)
+            _log.warning("took back %d tasks of workers whose rows somebody has deleted", number)
 
     async def reclaim(self, worker_ids: Sequence[int], culprits: Sequence[Culprit]) -> int:
         """Take back the tasks of workers that are known to be dead. The number of tasks.

@@ -187,6 +187,10 @@ class LeaseStore:
             ((left,),) = await cursor.fetchall()
         return Reclaimed(int(freed), quarantined, int(left))
 
+    async def take_up_stranded(self, limit: int) -> int:
+        """Free up to `limit` tasks whose worker's row was deleted by hand: their number."""
+        return await self._execute(_QUERIES["take_up_stranded"], {"limit": limit})
+
     async def wake_waiting(self, task_ids: Sequence[int]) -> None:
         await self._execute(_JOURNAL["wake_waiting"], {"tasks": list(task_ids)})
 

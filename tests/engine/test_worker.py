@@ -107,6 +107,23 @@ def test_a_worker_that_was_presumed_dead_registers_again(database: Database, cac
     assert len(registered) == 2
 
 
+def test_tasks_go_on_when_somebody_deletes_the_row_of_their_worker(database: Database, cache_folder: Path) -> None:
+    """What such a row had was nobody's then, and no worker asks for what is nobody's."""
+
+    async def application() -> None:
+        config = settings(database, cache_folder, heartbeat_interval=0.2, heartbeat_timeout=1.0)
+        async with Worker(config):
+            task = database.launch("sleep-n-go", {"count": 5, "seconds": 0.3})
+            await until(database, task, "active")
+            database.query("DELETE FROM durable.worker")
+            await until(database, task, "complete")
+            database.assert_dense(task)
+            assert database.log(task).splitlines() == [f"{n} of 5" for n in range(1, 6)]
+            assert database.value("SELECT lease FROM durable.task") == 2
+
+    asyncio.run(application())
+
+
 def test_a_worker_says_what_is_wrong_with_its_database(database: Database, cache_folder: Path, tmp_path: Path) -> None:
     async def start(url: str) -> None:
         await Worker(config.load({"database_url": url, "cache_folder": str(cache_folder)}, {})).start()

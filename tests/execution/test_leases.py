@@ -82,6 +82,25 @@ def test_a_task_that_ran_elsewhere_since_a_claim_began_is_left_for_the_next(own:
     asyncio.run(main())
 
 
+def test_a_task_of_nobody_is_taken_up_and_its_worker_writes_nothing_more(own: Tables, database_url: str) -> None:
+    deleted, other = own.worker(), own.worker()
+    stranded, held = own.task(deleted, lease=7), own.task(other)
+    own.rows("DELETE FROM durable.worker WHERE id = %s", deleted)
+    assert own.rows("SELECT state::text, running_on FROM durable.task WHERE id = %s", stranded) == [("active", None)]
+
+    async def main() -> None:
+        async with store(database_url) as leases, session(database_url) as writer:
+            await Sweeper(Config(), leases, other, this_process()).take_up_stranded()
+            assert (own.state(stranded), own.state(held)) == ("ready", "active")
+            claim = await leases.claim(other, 10)
+            assert [(task.id, task.lease) for task in claim.tasks] == [(stranded, 8)]
+            stale = [JournalPart(stranded, 7, [Event(0, "label", "1")])]
+            assert await JournalStore(writer, deleted).append(stale) == set()
+            assert await JournalStore(writer, other).append(stale) == set()
+
+    asyncio.run(main())
+
+
 async def take_back(url: str, live: int, dead: int) -> int:
     async with store(url) as leases:
         return await Sweeper(Config(), leases, live, this_process()).reclaim([dead], [])

@@ -149,6 +149,7 @@ OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
     "release": lambda rows: [
         (load("lease")["release"], {"worker": rows.worker, "task": [*reversed(rows.active)], "lease": [1, 1]})
     ],
+    "take_up_stranded": lambda rows: [(load("lease")["take_up_stranded"], {"limit": 10})],
     "heartbeat": lambda rows: [(load("lease")["heartbeat"], {"worker": rows.worker, "timeout": 30.0})],
     "unregister": lambda rows: [
         (load("lease")[name], {"worker": rows.worker}) for name in ("lock_worker", "unregister_worker")

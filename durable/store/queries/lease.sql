@@ -94,6 +94,14 @@ UPDATE durable.task SET state = 'ready', running_on = NULL WHERE id IN (
     ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
 );
 
+-- name: take_up_stranded
+-- Tasks of nobody, for somebody deleted the row of their worker and its id went with it (ON DELETE SET NULL). Should that
+-- worker live, it can write nothing for them any more, and finds out at its next heartbeat.
+UPDATE durable.task SET state = 'ready' WHERE id = ANY (ARRAY(
+    SELECT id FROM durable.task WHERE state = 'active' AND running_on IS NULL
+    ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+));
+
 -- name: dead_workers
 -- Workers whose lease is over, and workers of this host whose process is known to be gone.
 SELECT id, boot, pid, pid_started, supervisor, supervisor_started,

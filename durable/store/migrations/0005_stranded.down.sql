@@ -1,0 +1,1 @@
+DROP INDEX durable.task_stranded;
