@@ -149,7 +149,7 @@ HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "release, 100": _plain(
         "lease", "release", 60 * _BATCH, task=_active, lease=[1] * _BATCH, worker=lambda m: m.worker
     ),
-    "heartbeat": _plain("lease", "heartbeat", 30, worker=lambda m: m.worker, timeout=lambda m: 30.0),
+    "heartbeat": _plain("lease", "heartbeat", 30, worker=lambda m: m.worker, timeout=_TIMEOUT),
     "dead_workers": _plain("lease", "dead_workers", 10, worker=lambda m: m.worker, timeout=_TIMEOUT, boot="b"),
     "reclaim of 100": _plain(
         "lease", "reclaim", 80 * _BATCH, known_dead=lambda m: [m.worker], presumed_dead=[], timeout=_TIMEOUT,
