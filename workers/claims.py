@@ -12,6 +12,7 @@ from durable.failpoints import passing
 from durable.model import ClaimedTask
 from durable.store.leases import Claim, LeaseStore
 from durable.timing import DatabaseClock
+from workers.restraint import Restraint
 from workers.turns import Turns
 
 _log = logging.getLogger("durable.worker")
@@ -24,13 +25,14 @@ class ClaimLoop:
     """Runs as one asyncio task until it is cancelled. Raises what the store raises.
 
     `known` tells which leases, as (task, lease), the worker knows to have: all others were claimed by statements whose
-    answers got lost. `lacking` are the programs whose tasks are left to others; it may grow.
+    answers got lost. `restraint` says when to claim less. `lacking` are the programs whose tasks are left to others; it
+    may grow.
     """
 
     def __init__(
         self, config: Config, store: LeaseStore, worker_id: int, clock: DatabaseClock, turns: Turns,
         running: Callable[[], int], start: Callable[[ClaimedTask], None],
-        known: Callable[[], Sequence[tuple[int, int]]], lacking: Collection[int] = (),
+        known: Callable[[], Sequence[tuple[int, int]]], restraint: Restraint, lacking: Collection[int] = (),
     ) -> None:  # fmt: skip
         self._config = config
         self._store = store
@@ -40,6 +42,7 @@ class ClaimLoop:
         self._running = running
         self._start = start
         self._known = known
+        self._restraint = restraint
         self._lacking = lacking
         self._check_at = 0.0
         self._look = asyncio.Event()
@@ -58,10 +61,15 @@ class ClaimLoop:
         """Claim until there is nothing more to claim or no room, then wait. Returns only by an exception."""
         self._check_at = 0.0  # a fault brings us here: nobody knows what the last claim took
         while True:
+            if (left := self._restraint.seconds_left()) > 0:
+                await asyncio.sleep(left)
             self._look.clear()
             await self._hand_back_unclaimed()
             pause = await self.claim_once()
-            if pause > 0:
+            if self._restraint.is_on:
+                # Whatever is hinted at: tasks that were put back are ready again, which is a hint.
+                await asyncio.sleep(self._config.poll_interval)
+            elif pause > 0:
                 try:
                     async with asyncio.timeout(pause):
                         await self._look.wait()
@@ -80,7 +88,7 @@ class ClaimLoop:
 
     async def claim_once(self) -> float:
         """One claim; the seconds to wait before the next one, 0 when there may be more."""
-        limit = min(CLAIM_BATCH, self._config.max_tasks - self._running())
+        limit = min(self._restraint.most(CLAIM_BATCH), self._config.max_tasks - self._running())
         self._full = limit <= 0
         if self._full:
             return self._config.poll_interval

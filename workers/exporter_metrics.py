@@ -31,6 +31,12 @@ class ServiceMetrics(Collector):
         self._cache_folder = cache_folder
         self._database = database
 
+    def impaired_workers(self) -> list[str]:
+        """Those that say that the database cannot write what they have for it."""
+        place = metrics.database_impaired.place
+        processes = files.read_all(self._folder, len(metrics.cells))
+        return [_worker(one) for one in processes if one.is_alive and one.values[place]]
+
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("durable_build", "What runs here.", value=_BUILD)
         yield from _of_workers(self._folder)
@@ -45,8 +51,12 @@ def _of_workers(folder: Path) -> Iterator[Metric]:
     alive: defaultdict[str, list[list[float]]] = defaultdict(list)
     for process in processes:
         if process.is_alive:
-            alive[process.name.removeprefix("worker-")].append(process.values)
+            alive[_worker(process)].append(process.values)
     yield from exposition.gauges(alive)
+
+
+def _worker(process: files.Process) -> str:
+    return process.name.removeprefix("worker-")
 
 
 def _of_supervisor(fleet: Fleet) -> Iterator[Metric]:

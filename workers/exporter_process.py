@@ -54,7 +54,7 @@ def _pages(service: ServiceMetrics, database: DatabaseWatch) -> dict[str, Page]:
     return {
         "/metrics": lambda accept: _metrics(service, accept),
         "/healthz": lambda accept: Answer.plain(HTTPStatus.OK, "ok"),
-        "/readyz": lambda accept: _readiness(service.fleet, database),
+        "/readyz": lambda accept: _readiness(service, database),
     }
 
 
@@ -65,8 +65,11 @@ def _metrics(service: ServiceMetrics, accept: str) -> Answer:
     return Answer(HTTPStatus.OK, encode(registry), content_type)
 
 
-def _readiness(fleet: Fleet, database: DatabaseWatch) -> Answer:
+def _readiness(service: ServiceMetrics, database: DatabaseWatch) -> Answer:
+    fleet = service.fleet
     problems = [] if database.problem is None else [database.problem]
+    if impaired := service.impaired_workers():
+        problems.append(f"the database cannot write; the log of worker {', '.join(impaired)} says why")
     if not fleet.ready:
         problems.append(f"the service is not ready: {sum(fleet.up)} of {len(fleet.slots)} workers are")
     if problems:

@@ -38,6 +38,7 @@ class Heartbeat:
         self._believes = config.heartbeat_timeout * 0.9
         self._time = asyncio.get_running_loop().time
         self.trusted_until = self._time() + self._believes
+        self._is_late = False
 
     async def run(self) -> None:
         interval = self._config.heartbeat_interval
@@ -53,10 +54,13 @@ class Heartbeat:
         try:
             renewal = await self._store.heartbeat(self._worker_id, self._config.heartbeat_timeout)
         except (JournalUnavailable, psycopg.Error) as error:
-            _log.warning("the heartbeat did not reach the database: %s", error)
+            if not self._is_late:
+                _log.warning("the heartbeat did not reach the database; trying again: %s", error)
+            self._is_late = True
             return False
         if renewal is None:
             raise LeaseLost("the worker was presumed dead and its tasks were taken back")
+        self._is_late = False
         passing("heartbeat.done")
         self._clock.learn(renewal.now)
         self._turns.learn(renewal.position, renewal.workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import select
 import signal
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class Watch:
 
     def __init__(self, revive: Callable[[], bool]) -> None:
         self._revive = revive
-        self._problem = ""
+        self._reason = ""
         self.pause = LOOK_EVERY  #: seconds until the next look
 
     def look(self) -> None:
@@ -53,11 +54,12 @@ class Watch:
             return
         if was_dead:
             _log.warning("the embedded PostgreSQL had died; it was started again")
-        self._problem = ""
+        self._reason = ""
         self.pause = LOOK_EVERY
 
     def _has_failed(self, problem: str) -> None:
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
-        if problem != self._problem:
+        reason = re.sub(r"\d+", "", problem)  # numbers of processes, and times
+        if reason != self._reason:
             _log.error("the embedded PostgreSQL has died and cannot be started; trying again: %s", problem)
-        self._problem = problem
+        self._reason = reason

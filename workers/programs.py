@@ -12,9 +12,8 @@ import wasmtime
 from wasmtime import component as wc
 
 from durable.errors import InvalidComponent, MissingPlugin
-from durable.journal.faults import JournalUnavailable
 from durable.store.leases import LeaseStore
-from durable.store.problems import describe
+from durable.store.problems import unavailable
 from durable.wasm.cache import ComponentCache
 from durable.wasm.compile import CompileLimits, CompilerKilled, compile_within
 from durable.wasm.program import Program
@@ -95,7 +94,7 @@ class Programs:
             await self._note_kill(program_id, error)
             raise
         except psycopg.Error as error:
-            raise JournalUnavailable(describe(error)) from None
+            raise unavailable(error) from None
         except Exception as error:
             if is_of_the_host(error):
                 raise HostExhausted(f"the program cannot be loaded now: {str(error) or type(error).__name__}") from None

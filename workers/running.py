@@ -23,6 +23,7 @@ from durable.timing import DatabaseClock
 from durable.wasm.program import Program
 from durable.wasm.traps import HostExhausted
 from workers.programs import KilledTooOften, Programs
+from workers.restraint import Restraint
 from workers.stack_dump import TaskInMemory
 
 _log = logging.getLogger("durable.worker")
@@ -37,7 +38,7 @@ class RunningTasks:
     def __init__(
         self, config: Config, runner: Runner, programs: Programs, writer: GroupCommit, reader: JournalReader,
         clock: DatabaseClock, on_free: Callable[[], None], database: GuestDatabase, http: GuestHttp,
-        lease_is_trusted: Callable[[], bool],
+        lease_is_trusted: Callable[[], bool], restraint: Restraint,
     ) -> None:  # fmt: skip
         self._config = config
         self._runner = runner
@@ -49,6 +50,7 @@ class RunningTasks:
         self._database = database
         self._http = http
         self._lease_is_trusted = lease_is_trusted
+        self._restraint = restraint
         self._runs: dict[int, Run] = {}  # the newest of each task: one whose lease is over may still be on its way out
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._are_abandoned = False
@@ -136,9 +138,11 @@ class RunningTasks:
     async def _run(self, run: Run) -> None:
         try:
             await self._run_to_end(run)
+            self._restraint.success()
         except Fenced:
             self._tell_lost(run)
         except (JournalUnavailable, MissingPlugin) as error:
+            self._restraint.blames(error)
             _log.info("task %s is put back: %s", run.task.id, error, extra={"task_id": run.task.id})
             self._put_back(run)
         except HostExhausted as error:

@@ -30,6 +30,7 @@ from durable.timing import DatabaseClock
 from workers.claims import ClaimLoop
 from workers.heartbeat import Heartbeat, LeaseLost
 from workers.programs import Programs
+from workers.restraint import Restraint
 from workers.retention import Retention
 from workers.running import RunningTasks
 from workers.sessions import Sessions
@@ -46,8 +47,10 @@ class Shift:
     def __init__(
         self, config: Config, sessions: Sessions, registration: Registration, identity: WorkerIdentity, runner: Runner,
         programs: Programs, guests: GuestPool, http: Client, clock: DatabaseClock,
+        restraint: Restraint,
     ) -> None:  # fmt: skip
         self._config = config
+        self._restraint = restraint
         self._leases = LeaseStore(sessions.control)
         self.worker_id = worker_id = registration.id
         self._time = asyncio.get_running_loop().time
@@ -64,11 +67,12 @@ class Shift:
             GuestDatabase(guests, registration.secret),
             GuestHttp(http, self._is_trusted),
             self._is_trusted,
+            restraint,
         )
         self._turns = Turns()
         self._claims = ClaimLoop(
             config, self._leases, worker_id, clock, self._turns, lambda: len(self.running), self.running.start,
-            lambda: self.running.known, programs.lacking,
+            lambda: self.running.known, restraint, programs.lacking,
         )  # fmt: skip
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock, self._turns)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
@@ -129,11 +133,17 @@ class Shift:
                 await loop()
             except psycopg.errors.ForeignKeyViolation:
                 raise LeaseLost("the worker's row is gone") from None
-            except JournalUnavailable as error:
-                _log.debug("the database is not available: %s", error)
-            except psycopg.Error as error:
-                _log.warning("a statement failed: %s", describe(error))
-            await asyncio.sleep(_RETRY_AFTER)
+            except (JournalUnavailable, psycopg.Error) as error:
+                self._tell(error)
+            await asyncio.sleep(max(_RETRY_AFTER, self._restraint.seconds_left()))
+
+    def _tell(self, error: JournalUnavailable | psycopg.Error) -> None:
+        if self._restraint.blames(error):
+            return
+        if isinstance(error, psycopg.Error):
+            _log.warning("a statement failed: %s", describe(error))
+        else:
+            _log.debug("the database is not available: %s", error)
 
     async def _poll(self) -> None:
         """What lies behind lost hints: messages for waiting tasks, and tasks to be handed back."""

@@ -23,6 +23,7 @@ from durable.runner import Runner
 from durable.store.guest_pool import GuestPool
 from durable.store.leases import LeaseStore
 from durable.store.migrations import check_schema_async
+from durable.store.problems import describe, is_worlds_fault
 from durable.store.session import check_reachable
 from durable.timing import DatabaseClock
 from durable.wasm.cache import ComponentCache
@@ -34,6 +35,7 @@ from durable.wasm.world import host_world
 from workers.heartbeat import LeaseLost
 from workers.identity import this_process
 from workers.programs import Programs
+from workers.restraint import Restraint
 from workers.sessions import Sessions
 from workers.shift import Shift
 from workers.stack_dump import TaskInMemory
@@ -80,6 +82,7 @@ class Worker:
         self._http = client_of(config)
         self._identity = this_process(supervised=busy_cells is not None)
         self._monotonic_ns = time.monotonic_ns
+        self._restraint = Restraint(config.heartbeat_interval, lambda: asyncio.get_running_loop().time())
         self._on_registered = on_registered
         self._busy_cells = busy_cells
         self._shift: Shift | None = None
@@ -113,6 +116,11 @@ class Worker:
         except JournalUnavailable as error:  # it went away since it was looked for
             await self._close()
             raise DatabaseUnavailable(f"the database cannot be reached: {error}") from None
+        except psycopg.Error as error:
+            await self._close()
+            if not is_worlds_fault(error):
+                raise
+            raise DatabaseUnavailable(f"the database cannot be worked with: {describe(error)}") from None
         except BaseException:
             await self._close()
             raise
@@ -192,6 +200,7 @@ class Worker:
                 await self._begin_shift()
                 await self.reclaim([ended])
             except (JournalUnavailable, psycopg.Error) as error:
+                self._restraint.blames(error)
                 _log.debug("cannot register: %s", error)
                 await asyncio.sleep(_REGISTER_AGAIN)
 
@@ -199,7 +208,7 @@ class Worker:
         registration = await LeaseStore(self._sessions.control).register(self._identity, self._on_registered)
         self._shift = Shift(
             self._config, self._sessions, registration, self._identity, self._runner, self._programs, self._guests,
-            self._http, DatabaseClock(self._monotonic_ns),
+            self._http, DatabaseClock(self._monotonic_ns), self._restraint,
         )  # fmt: skip
         if self._draining:
             self._shift.drain()

@@ -28,10 +28,10 @@ _TRANSIENT = (
     pg.LockNotAvailable,
     pg.QueryCanceled,
     pg.TooManyConnections,
-    pg.OutOfMemory,
-    pg.DiskFull,
     pg.ForeignKeyViolation,  # a program is launched while it is being removed
 )
+#: The server is out of something, or its files cannot be read or written.
+_IMPAIRED = (pg.InsufficientResources, pg.DiskFull, pg.OutOfMemory, pg.SystemError, pg.IoError)
 _NO_SCHEMA = (
     pg.UndefinedTable,
     pg.InvalidSchemaName,
@@ -81,6 +81,10 @@ def translate(error: psycopg.Error) -> DurableError:
             return InvalidTask(f"the database cannot store this: {_in_one_line(error)}")
     if isinstance(error, _NO_SCHEMA):
         return SchemaMismatch(f"the database schema does not fit: {_in_one_line(error)}\nrun `durable migrate`")
+    if isinstance(error, _IMPAIRED):
+        return TryAgain(
+            f"the database server cannot do it: {_in_one_line(error)}\nlook at its disk and its memory, and try again"
+        )
     if isinstance(error, _TRANSIENT):
         return TryAgain(f"the database cannot do it now: {_in_one_line(error)}\ntry again in a moment")
     if isinstance(error, psycopg.OperationalError):

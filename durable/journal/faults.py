@@ -14,5 +14,12 @@ class JournalUnavailable(Exception):
     """
 
 
+class DatabaseImpaired(JournalUnavailable):
+    """The database answers, and cannot do its work: its disk is full, its memory is used up, a file cannot be read.
+
+    Trying again at once would not help.
+    """
+
+
 class Unstorable(Exception):
     """The database refuses this task's entries for what they contain, whenever they are tried."""

@@ -111,6 +111,11 @@ worker_heartbeat = _gauge(
     is_time=True,
 )
 
+database_impaired = _gauge(
+    "durable_worker_database_impaired",
+    "1 while the worker claims less, because the database answers and cannot write: its disk is full, for instance.",
+)
+
 # -- programs --------------------------------------------------------------------------------------------------------
 compile_seconds = _histogram("durable_program_compile_seconds", "How long a compilation took.", _COMPILATIONS)
 cache_hits = _counter("durable_program_cache_hits_total", "Programs found compiled in the cache folder.")

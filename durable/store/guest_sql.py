@@ -35,7 +35,7 @@ from durable.store.guest_faults import (
 )
 from durable.store.guest_rows import Columns, Row, UnreadRows, chunk_rows
 from durable.store.pg_types import PgType
-from durable.store.problems import is_worlds_fault, journal_fault
+from durable.store.problems import impaired, is_worlds_fault, journal_fault
 from durable.store.queries import load
 from durable.store.session import Connection
 from durable.store.type_catalog import TypeCatalog
@@ -87,7 +87,9 @@ class GuestTransaction:
                 ((self._number,),) = await cursor.fetchall()
                 passing("sql.begun")
         except (QueryFailed, TookTooLong) as failure:
-            raise JournalUnavailable(f"a workflow's transaction cannot begin: {failure}") from None
+            told = f"a workflow's transaction cannot begin: {failure}"
+            state = failure.code if isinstance(failure, QueryFailed) else None
+            raise impaired(state, told) or JournalUnavailable(told) from None
 
     async def query(self, sql: str, parameters: Sequence[tuple[int, bytes | None]], rows_wanted: bool) -> None:
         """Start a statement; unread rows of an earlier one are dropped.

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from durable.journal.faults import JournalUnavailable, Unstorable
+from durable.journal.faults import Unstorable
 from durable.journal.part import JournalPart, TaskChange
 from durable.model import Event, Notification, TaskState
 from durable.store.coalesce import Coalescer
-from durable.store.problems import RETRYABLE, describe, journal_fault
+from durable.store.problems import RETRYABLE, journal_fault, unavailable
 from durable.store.queries import load
 from durable.store.session import Connection, Session
 
@@ -114,7 +114,7 @@ class JournalReader:
                 cursor = await connection.execute(_QUERIES[query], parameters, prepare=True)
                 return await cursor.fetchall()
         except psycopg.Error as error:
-            raise JournalUnavailable(describe(error)) from None
+            raise unavailable(error) from None
 
 
 def _waits_for_notification(change: TaskChange | None) -> bool:

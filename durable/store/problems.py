@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from durable.journal.faults import JournalUnavailable, Unstorable
+from durable.journal.faults import DatabaseImpaired, JournalUnavailable, Unstorable
 
 #: The statement was rolled back because of others; the same statement may be sent again at once.
 RETRYABLE = (errors.DeadlockDetected, errors.SerializationFailure)
@@ -40,7 +40,21 @@ def journal_fault(error: psycopg.Error) -> JournalUnavailable | Unstorable:
     """Only values that the database refuses are the task's fault; everything else is the world's."""
     if isinstance(error, _UNSTORABLE):
         return Unstorable(f"the database refuses what the workflow recorded: {describe(error)}")
-    return JournalUnavailable(describe(error))
+    return unavailable(error)
+
+
+def unavailable(error: psycopg.Error) -> JournalUnavailable:
+    """The fault of a statement that says nothing about the task."""
+    return impaired(error.sqlstate, describe(error)) or JournalUnavailable(describe(error))
+
+
+def impaired(state: str | None, message: str) -> DatabaseImpaired | None:
+    """The fault when an SQLSTATE says that it is the server's own, and lasts: its disk, its memory, its files."""
+    return DatabaseImpaired(message) if (state or "")[:2] in _OF_THE_SERVER else None
+
+
+# Insufficient resources (disk full, out of memory), system errors (input and output).
+_OF_THE_SERVER = ("53", "58")
 
 
 def is_worlds_fault(error: psycopg.Error) -> bool:

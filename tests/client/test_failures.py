@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,6 +19,7 @@ from durable.embedded import EmbeddedServer
 from durable.errors import ConfigError, TryAgain
 from tests.client.databases import Worker
 from tests.engine.database import wait_until
+from tests.impaired import SAYS, impaired
 
 SECRET = "s3cr3t-canary"
 
@@ -130,6 +133,26 @@ def test_a_locked_task_can_be_tried_again(url: str, worker: Worker) -> None:
         with pytest.raises(TryAgain) as error:
             client.notify(task_id, "e", connection=application)
         assert isinstance(error.value.__cause__, psycopg.errors.LockNotAvailable)
+
+
+@pytest.mark.parametrize("state", ["53100", "53200", "58030"])
+def test_a_server_without_room_is_no_success_and_may_have_some_later(
+    client: Client, worker: Worker, url: str, state: str
+) -> None:
+    task_id = worker.task()
+    worker.store_program()
+    calls: dict[str, Callable[[], object]] = {
+        "INSERT ON durable.task": partial(client.launch, "t", "stored"),
+        "INSERT ON durable.notification": partial(client.notify, task_id, "e"),
+    }
+    for what, call in calls.items():
+        with impaired(url, what, state), pytest.raises(TryAgain) as error:
+            call()
+        assert str(error.value).splitlines() == [
+            f"the database server cannot do it: {SAYS}", "look at its disk and its memory, and try again"
+        ]  # fmt: skip
+        assert error.value.exit_code == 75
+        call()
 
 
 def test_a_closed_client_says_that_it_is_closed(url: str) -> None:

@@ -218,6 +218,12 @@ def test_the_reason_of_a_failed_start_is_not_taken_from_another_process(tmp_path
         os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [8] FATAL:  shared memory block is still in use\n")
     assert log.reason(8) == "shared memory block is still in use"
     with log.opened() as descriptor:
+        os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [11] FATAL:  the database system is starting up\n")
+        os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [10] PANIC:  could not write: No space left on device\n")
+        os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [8] LOG:  startup process (PID 10) was terminated\n")
+        os.write(descriptor, b"2026-01-01 00:00:00.000 UTC [8] LOG:  database system is shut down\n")
+    assert log.reason(8) == "could not write: No space left on device"
+    with log.opened() as descriptor:
         os.write(descriptor, b"postgres: error while loading shared libraries\n")
     assert log.reason(9) == "postgres: error while loading shared libraries"
 

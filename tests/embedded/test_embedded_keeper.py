@@ -49,3 +49,16 @@ def test_pauses_have_an_end_and_another_reason_is_told(caplog: pytest.LogCapture
         watch.look()
     assert watch.pause == LONGEST_PAUSE
     assert ["no memory" in record.getMessage() for record in caplog.records] == [False, True]
+
+
+def test_a_reason_that_differs_in_numbers_alone_is_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    pids = iter(range(4242, 4252))
+
+    def fail() -> bool:
+        raise EmbeddedPostgresError(f'could not write to file "pg_wal/xlogtemp.{next(pids)}": No space left on device')
+
+    watch = Watch(fail)
+    for _ in range(10):
+        watch.look()
+    [record] = caplog.records
+    assert "xlogtemp.4242" in record.getMessage()

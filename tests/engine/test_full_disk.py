@@ -5,18 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.engine.database import Database, wait_until
 from tests.engine.service import Service
+from tests.engine.small_disk import as_seen_by, fill, on_a_small_disk, skip_unless_mountable
 
-#: Runs a command with a small disk of its own at FOLDER, which nobody else sees and which is gone with the command.
-ON_A_SMALL_DISK = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=16m none "$0" && exec "$@"']
 SAYS = "cannot write the program cache"
 
 
@@ -24,10 +21,7 @@ SAYS = "cannot write the program cache"
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "disk"
     folder.mkdir()
-    try:
-        subprocess.run([*ON_A_SMALL_DISK, folder, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a disk to be filled takes the right to mount one: {error}")
+    skip_unless_mountable(folder)
     return folder
 
 
@@ -37,23 +31,13 @@ class ServiceOnSmallDisk(Service):
     def __init__(self, database: Database, folder: Path, log: Path) -> None:
         settings = {"poll_interval": "0.2", "metrics_addr": "127.0.0.1:0"}
         super().__init__(database, folder / "cache", log, 1, settings)
-        self._command = [*ON_A_SMALL_DISK, str(folder), *self._command]
+        self._command = [*on_a_small_disk(folder, "16m"), *self._command]
         self._environment["RUNTIME_DIRECTORY"] = str(folder)
         self._folder = folder
 
     @property
     def disk(self) -> Path:
-        """As it is seen from here."""
-        return Path(f"/proc/{self.process.pid}/root{self._folder}")
-
-    def fill(self) -> None:
-        with (self.disk / "filler").open("wb", buffering=0) as filler:
-            for size in (1 << 16, 1):
-                with suppress(OSError):
-                    while filler.write(bytes(size)):
-                        pass
-            with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-                filler.write(b"x")
+        return as_seen_by(self.process.pid, self._folder)
 
     def begin_anew(self) -> None:
         """Another worker instead of this one."""
@@ -83,7 +67,7 @@ def run(database: Database, workflow: str) -> None:
 def test_tasks_run_on_a_full_disk_and_are_cached_once_there_is_room(
     database: Database, service: ServiceOnSmallDisk
 ) -> None:
-    service.fill()
+    fill(service.disk / "filler")
     run(database, "six-steps")
     assert SAYS in service.log
     assert os.strerror(errno.ENOSPC) in service.log

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from durable.journal.faults import JournalUnavailable, Unstorable
+from durable.journal.faults import DatabaseImpaired, JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart, Message, TaskChange
 from durable.model import Event, TaskState
 from durable.store import journal as journal_module
@@ -18,6 +18,7 @@ from durable.store.journal import JournalReader, JournalStore
 from durable.store.leases import LeaseStore
 from tests.execution.tables import Tables
 from tests.execution.writing import append, part, session
+from tests.impaired import SAYS, impaired
 
 
 def everything(task: int, other: int, notification: int, lease: int = 1) -> JournalPart:
@@ -255,6 +256,27 @@ def test_what_was_taken_comes_back_when_its_event_could_not_be_written(journal_u
         append(journal_url, worker, failing)
     assert tables.inbox(task) == [("kept", "null")]
     assert tables.inbox(receiver) == []
+
+
+# -- when the database cannot write ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("state", ["53100", "53200", "58030"])
+def test_a_server_out_of_room_or_order_is_told_apart_and_nothing_is_written(
+    journal_url: str, tables: Tables, state: str
+) -> None:
+    worker = tables.worker()
+    task = tables.task(worker)
+    with impaired(journal_url, "INSERT ON durable.event", state), pytest.raises(DatabaseImpaired, match=SAYS):
+        append(journal_url, worker, part(task, events=2))
+    assert tables.events(task) == []
+    assert append(journal_url, worker, part(task, events=2)) == {task}
+
+
+def test_a_fault_of_one_page_is_not_one_of_the_whole_server(journal_url: str, tables: Tables) -> None:
+    worker = tables.worker()
+    task = tables.task(worker)
+    with impaired(journal_url, "INSERT ON durable.event", "XX001"), pytest.raises(JournalUnavailable) as raised:
+        append(journal_url, worker, part(task, events=1))
+    assert not isinstance(raised.value, DatabaseImpaired)
 
 
 # -- when the database is away ---------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from durable.timing import DatabaseClock
 from tests.execution.tables import Tables
 from tests.execution.writing import session
 from workers.claims import ClaimLoop
+from workers.restraint import Restraint
 from workers.turns import AWAKE, Turns
 
 WORKERS = 9
@@ -67,7 +68,8 @@ class Fleet:
         turns = Turns()
         turns.learn(position, WORKERS)
         store = Counting(connection, lambda: self._count(position))
-        return ClaimLoop(CONFIG, store, worker, DatabaseClock(), turns, lambda: 0, self._start, lambda: ())
+        restraint = Restraint(10.0, asyncio.get_running_loop().time)
+        return ClaimLoop(CONFIG, store, worker, DatabaseClock(), turns, lambda: 0, self._start, lambda: (), restraint)
 
     def _count(self, position: int) -> None:
         self.claims[position] += 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from durable.execution.database import GuestDatabase
-from durable.journal.faults import Fenced, JournalUnavailable
+from durable.journal.faults import DatabaseImpaired, Fenced, JournalUnavailable
 from durable.store.retention import RetentionStore
 from durable.store.session import Session
 from durable.wasm.traps import GuestTrap
@@ -19,6 +20,7 @@ from tests.engine.database import wait_until
 from tests.execution.tables import Tables
 from tests.guest_sql.guest import Guest, worker_with_secret
 from tests.guest_sql.playing import play, write
+from tests.impaired import SAYS, impaired
 
 
 def effects(tables: Tables) -> list[int]:
@@ -67,6 +69,54 @@ def test_a_stale_lease_commits_nothing_even_if_the_protecting_row_was_removed(
 
     play(database_url, uuid4(), forge)
     assert (effects(tables), tables.events(task)) == ([], [])
+
+
+# -- a full disk -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("table", ["event", "guest_transaction"])
+def test_the_hosts_part_of_a_transaction_that_finds_no_room_is_not_the_workflows_fault(
+    tables: Tables, database_url: str, table: str
+) -> None:
+    worker, secret = worker_with_secret(tables)
+    task = tables.task(worker)
+
+    async def meet_a_full_disk(database: GuestDatabase) -> None:
+        with pytest.raises(DatabaseImpaired, match=SAYS), impaired(database_url, f"INSERT ON durable.{table}"):
+            await write(Guest(task, database), f"INSERT INTO app.effect VALUES ({task}, 1)")
+        assert (effects(tables), tables.events(task)) == ([], [])
+        await write(Guest(task, database), f"INSERT INTO app.effect VALUES ({task}, 1)")
+
+    play(database_url, secret, meet_a_full_disk)
+    assert effects(tables) == [1]
+
+
+def test_a_commit_that_finds_no_room_for_the_workflows_deferred_work_is_tried_again(
+    tables: Tables, database_url: str
+) -> None:
+    worker, secret = worker_with_secret(tables)
+    task = tables.task(worker)
+
+    async def meet_a_full_disk(database: GuestDatabase) -> None:
+        with pytest.raises(DatabaseImpaired, match=SAYS), impaired(database_url, "INSERT ON app.effect"):
+            await write(Guest(task, database), f"INSERT INTO app.later VALUES ({task}, 1)")
+
+    play(database_url, secret, meet_a_full_disk)
+    assert (effects(tables), tables.events(task)) == ([], [])
+
+
+def test_a_workflows_own_statement_that_finds_no_room_is_answered_so(tables: Tables, database_url: str) -> None:
+    worker, secret = worker_with_secret(tables)
+    task = tables.task(worker)
+    answers: list[Any] = []
+
+    async def meet_a_full_disk(database: GuestDatabase) -> None:
+        guest = Guest(task, database)
+        async with guest.transaction():
+            with impaired(database_url, "INSERT ON app.effect"):
+                answers.extend(await guest.send(f"INSERT INTO app.effect VALUES ({task}, 1)"))
+
+    play(database_url, secret, meet_a_full_disk)
+    [error] = answers
+    assert error.value[:3] == (SAYS, "other", "53100")
 
 
 # -- what a workflow has set -----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ _UNITS = ("_seconds", "_bytes", "_total", "_info")
 #: Gauges that count things, and histograms of numbers, have no unit.
 _WITHOUT_UNIT = {
     "durable_tasks", "durable_worker_tasks", "durable_worker_slots", "durable_supervisor_worker_up",
-    "durable_database_up", "durable_journal_flush_events",
+    "durable_worker_database_impaired", "durable_database_up", "durable_journal_flush_events",
 }  # fmt: skip
 
 

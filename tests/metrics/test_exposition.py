@@ -27,6 +27,7 @@ OF_WORKERS = {
     "durable_worker_tasks",
     "durable_worker_slots",
     "durable_worker_heartbeat_timestamp_seconds",
+    "durable_worker_database_impaired",
     "durable_program_compile_seconds",
     "durable_program_cache_hits_total",
     "durable_program_cache_misses_total",

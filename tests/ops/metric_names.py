@@ -20,7 +20,7 @@ _GAUGES = {
     "durable_build_info",
     "durable_tasks",
     "durable_task_oldest_ready_timestamp_seconds",
-    *(f"durable_worker_{what}" for what in ("tasks", "slots", "heartbeat_timestamp_seconds")),
+    *(f"durable_worker_{what}" for what in ("tasks", "slots", "heartbeat_timestamp_seconds", "database_impaired")),
     "durable_supervisor_worker_up",
     "durable_database_up",
     *(f"durable_program_cache_disk_{what}_bytes" for what in ("free", "size")),
