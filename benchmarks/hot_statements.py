@@ -10,6 +10,7 @@ from typing import Any
 from durable.journal.part import JournalPart, TaskChange
 from durable.model import Event, TaskState
 from durable.store.journal import append_parameters
+from durable.store.leases import INLINE_BYTES
 from durable.store.queries import load
 from tests.engine.database import Database, workflow
 
@@ -111,7 +112,8 @@ def _events_only(moment: Moment) -> Hot:
 
 
 def _claim(moment: Moment) -> Hot:
-    return Hot(load("lease")["claim"], {"worker": moment.worker, "limit": _BATCH, "lacking": []}, buffers=60 * _BATCH)
+    parameters = {"worker": moment.worker, "limit": _BATCH, "lacking": [], "bytes": INLINE_BYTES}
+    return Hot(load("lease")["claim"], parameters, buffers=60 * _BATCH)
 
 
 def _plain(file: str, name: str, buffers: int, /, **parameters: Any) -> Callable[[Moment], Hot]:
@@ -130,7 +132,9 @@ def _active(moment: Moment) -> list[int]:
 
 HOT_STATEMENTS: Mapping[str, Callable[[Moment], Hot]] = {
     "claim of 100": _claim,
-    "claim of nothing": _plain("lease", "claim", 20, worker=lambda m: m.worker, limit=0, lacking=[]),
+    "claim of nothing": _plain(
+        "lease", "claim", 20, worker=lambda m: m.worker, limit=0, lacking=[], bytes=INLINE_BYTES
+    ),
     "append, 100 x 10 events, ends": _complete,
     "append, 100 x 10 events": _events_only,
     "wake_notified, 100 tasks": _plain("journal", "wake_notified", 8 * _BATCH, task=_active),

@@ -32,6 +32,7 @@ __all__ = ["AsyncClient", "Client", "Json", "ProgramSource"]
 
 DEFAULT_POOL_SIZE = 4
 MAX_NOTIFICATION_BYTES = 1024**2
+MAX_TASK_DATA_BYTES = 16 * 1024**2
 HEARTBEAT_TIMEOUT = 30.0
 
 
@@ -49,11 +50,13 @@ class Client:
         database: str | ConnectionPool[Any] | Connections,
         *,
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
+        max_task_data_bytes: int = MAX_TASK_DATA_BYTES,
         plugins: Plugins = None,
     ) -> None:
         _require(database)
         self._driver = Driver(_connections(database))
         self._max_notification_bytes = max_notification_bytes
+        self._max_task_data_bytes = max_task_data_bytes
         self._plugins = plugins
 
     def close(self) -> None:
@@ -99,7 +102,8 @@ class Client:
         `data` is any object that json.dumps takes, or a `Json` with JSON text; the task reads it as JSON.
         Raises InvalidTask, and what `program` raises.
         """
-        return self._driver.run(tasks.launch(name, program, data, self._plugins), connection)
+        limit = self._max_task_data_bytes
+        return self._driver.run(tasks.launch(name, program, data, limit, self._plugins), connection)
 
     def launch_many(
         self,
@@ -109,7 +113,8 @@ class Client:
         connection: Connection[Any] | None = None,
     ) -> list[int]:
         """Launch tasks, each a (name, data), with one statement: all or none. Returns their ids in order."""
-        return self._driver.run(tasks.launch_many(program, new_tasks, self._plugins), connection)
+        limit = self._max_task_data_bytes
+        return self._driver.run(tasks.launch_many(program, new_tasks, limit, self._plugins), connection)
 
     def notify(
         self, task_id: int, event: str, data: object = None, *, connection: Connection[Any] | None = None
@@ -201,6 +206,7 @@ class AsyncClient:
         database: str | AsyncConnectionPool[Any],
         *,
         max_notification_bytes: int = MAX_NOTIFICATION_BYTES,
+        max_task_data_bytes: int = MAX_TASK_DATA_BYTES,
         plugins: Plugins = None,
     ) -> None:
         _require(database)
@@ -209,6 +215,7 @@ class AsyncClient:
             AsyncPooled.to(database, DEFAULT_POOL_SIZE) if isinstance(database, str) else AsyncPooled(database, own)
         )
         self._max_notification_bytes = max_notification_bytes
+        self._max_task_data_bytes = max_task_data_bytes
         self._plugins = plugins
 
     async def close(self) -> None:
@@ -250,7 +257,8 @@ class AsyncClient:
         connection: AsyncConnection[Any] | None = None,
     ) -> int:
         """See `Client.launch`."""
-        return await self._driver.run(tasks.launch(name, program, data, self._plugins), connection)
+        limit = self._max_task_data_bytes
+        return await self._driver.run(tasks.launch(name, program, data, limit, self._plugins), connection)
 
     async def launch_many(
         self,
@@ -260,7 +268,8 @@ class AsyncClient:
         connection: AsyncConnection[Any] | None = None,
     ) -> list[int]:
         """See `Client.launch_many`."""
-        return await self._driver.run(tasks.launch_many(program, new_tasks, self._plugins), connection)
+        limit = self._max_task_data_bytes
+        return await self._driver.run(tasks.launch_many(program, new_tasks, limit, self._plugins), connection)
 
     async def notify(
         self, task_id: int, event: str, data: object = None, *, connection: AsyncConnection[Any] | None = None

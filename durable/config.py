@@ -248,6 +248,12 @@ class Config:
     max_workflow_events: int = _key(
         COUNT, 2147483647, "Events in one task's journal; one more fails the task.", least=1, most=2147483647
     )
+    max_journal_bytes: int = _key(
+        BYTES,
+        GiB,
+        "Labels and values in one task's journal, as text; an event beyond it fails the task.",
+        least=1,
+    )
     max_log_bytes_per_transaction: int = _key(
         BYTES,
         128 * KiB,
@@ -274,6 +280,13 @@ class Config:
         BYTES,
         MiB,
         "The largest data of one notification with its event, as JSON text; its sender gets an error.",
+        least=1,
+        most=255 * MiB,
+    )
+    max_task_data_bytes: int = _key(
+        BYTES,
+        16 * MiB,
+        "The largest data of one task, as JSON text; a launch with more is refused.",
         least=1,
         most=255 * MiB,
     )

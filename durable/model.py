@@ -96,13 +96,14 @@ class Notification:
 class ClaimedTask:
     """A task that this worker holds the lease of, with what it needs to run it.
 
-    `events` is the length of its journal. `wait_until` (microseconds since the Unix epoch, database time) is the
-    deadline of the wait-with-timeout that was first reached at event index `wait_index`.
+    `data` is JSON text, or None when it is too large to come along with a claim. `events` is the length of its journal.
+    `wait_until` (microseconds since the Unix epoch, database time) is the deadline of the wait-with-timeout that was
+    first reached at event index `wait_index`.
     """
 
     id: int
     name: str
-    data: str
+    data: str | None
     created_at: datetime
     program_id: int
     lease: int

@@ -27,6 +27,8 @@ from durable.store import migrations, queries
 
 OLDEST_SERVER = 140000
 MAX_CLOCK_SKEW = 1.0  # seconds
+#: Notifications of one task: nothing limits them, and one that has so many hardly reads them.
+MANY_NOTIFICATIONS = 10_000
 
 _SQL = queries.load("doctor")
 _WORKERS = queries.load("worker_list")
@@ -45,8 +47,9 @@ SELECT 'SEQUENCE', * FROM ({_SQL["missing_sequence_privileges"]}) AS needed
 _KINDS = ("SCHEMA", "TABLE", "SEQUENCE")
 _RIGHTS = ("USAGE", "SELECT", "INSERT", "UPDATE", "DELETE")
 
-# Without these the schema cannot even be looked at; without those nobody can say who is at work.
+# Without these the schema cannot even be looked at; without those nobody can say who is at work, or what is unread.
 _TO_SEE_THE_SCHEMA = {("durable", "USAGE"), ("durable.migration", "SELECT")}
+_TO_SEE_THE_INBOXES = {("durable", "USAGE"), ("durable.notification", "SELECT")}
 _TO_SEE_THE_WORKERS = {("durable", "USAGE"), ("durable.worker", "SELECT"), ("durable.task", "SELECT")}
 
 
@@ -166,6 +169,8 @@ def _check_database(connection: Conn, url: str, heartbeat_timeout: float) -> Ite
     yield _privileges(sql.Identifier(user).as_string(connection), missing)
     if not lacks & _TO_SEE_THE_WORKERS:
         yield _checked("workers", lambda: _workers(connection, heartbeat_timeout))
+    if not lacks & _TO_SEE_THE_INBOXES:
+        yield _checked("inboxes", lambda: _inboxes(connection))
 
 
 def _checked(name: str, check: Callable[[], Finding]) -> Finding:
@@ -229,6 +234,14 @@ def _workers(connection: Conn, heartbeat_timeout: float) -> Finding:
         return Finding("workers", "ok", f"{alive} alive, {waiting} task(s) ready to run")
     status = "bad" if waiting else "warning"
     return Finding("workers", status, f"none alive, {waiting} task(s) ready to run", "run `durable supervise`")
+
+
+def _inboxes(connection: Conn) -> Finding:
+    full = connection.execute(_SQL["full_inboxes"], {"many": MANY_NOTIFICATIONS}).fetchall()
+    if not full:
+        return Finding("inboxes", "ok", f"no task has {MANY_NOTIFICATIONS} unread notifications")
+    told = ", ".join(f"task {task_id} has {count} unread notifications" for task_id, count in full)
+    return Finding("inboxes", "warning", told, "stop who sends them; `durable cancel` what will not read them")
 
 
 def _rows(connection: Conn, query: str) -> list[tuple[Any, ...]]:

@@ -64,6 +64,7 @@ class Invocation:
         return Client(
             self._connection,
             max_notification_bytes=config.max_notification_bytes,
+            max_task_data_bytes=config.max_task_data_bytes,
             plugins=lambda: installed(config.plugins),
         )
 

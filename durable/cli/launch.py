@@ -37,7 +37,7 @@ def launch(invocation: Invocation, name: str, component: str, data: Json, tail: 
     """
     # Before a database is looked for, and perhaps started.
     task_name(name)
-    task_data(data)
+    task_data(data, invocation.config.max_task_data_bytes)
     task_id = invocation.client.launch(name, component, data)
     print_done(f"launched new task with id {task_id}", {"id": task_id}, invocation.output)
     if tail:

@@ -99,9 +99,10 @@ def _component(
 ) -> Component:
     from workers.simulation import Component
 
+    config = invocation.config
     return Component(
-        read_component(Path(path)), Path(path).stem, task_data(data),
-        tuple(_notification(text, invocation.config.max_notification_bytes) for text in notifications),
+        read_component(Path(path)), Path(path).stem, task_data(data, config.max_task_data_bytes),
+        tuple(_notification(text, config.max_notification_bytes) for text in notifications),
         http_body.encode(), "" if sql is None else _script(sql),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from durable.execution.transaction import Transaction
 from durable.failpoints import passing
 from durable.journal.cursor import Cursor
 from durable.journal.faults import JournalUnavailable
+from durable.journal.json_text import MAX_GROWTH
 from durable.journal.log_text import LogText, TextDecoder, cut_log
 from durable.model import ClaimedTask, Event, TaskState
 from durable.store.guest_sql import GuestTransaction
@@ -38,6 +39,9 @@ class JournalReader(NotificationReader, Protocol):
 
     async def task_state(self, task_id: int) -> TaskState | None:
         """The state of any task, None when there is no such task."""
+
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        """The data of a task, None when its text has more than `limit` bytes."""
 
 
 class Run:
@@ -66,6 +70,7 @@ class Run:
         self.database = database
         self.http = http
         self.lease_is_trusted = lease_is_trusted
+        self._journal_bytes = 0
         self._last_instant = 0
         self.last_words = LastWords()
         self._printed = 0
@@ -81,6 +86,28 @@ class Run:
         if self.cursor.index < self.cursor.length:
             return f"replaying event {self.cursor.index} of {self.cursor.length}"
         return f"live at event {self.cursor.index}"
+
+    # -- the task ----------------------------------------------------------------------------------------------------
+    def task_data(self) -> str | Coroutine[Any, Any, str]:
+        """JSON text, read now when it is too large to be kept. Raises GuestLimit."""
+        data = self.task.data
+        return self._read_task_data() if data is None else self._checked_data(data)
+
+    async def _read_task_data(self) -> str:
+        return self._checked_data(await self.reader.task_data(self.task.id, self._longest_data))
+
+    def _checked_data(self, data: str | None) -> str:
+        if data is None or _bytes(data) > self._longest_data:
+            raise GuestLimit(
+                f"the data of the task is too large: max_task_data_bytes is {self.config.max_task_data_bytes}, "
+                f"and as PostgreSQL prints it, it has more than {self._longest_data} bytes"
+            )
+        return data
+
+    @property
+    def _longest_data(self) -> int:
+        """As PostgreSQL prints it, with blanks and all zeros: what a launch let through is never refused here."""
+        return 2 * self.config.max_task_data_bytes + MAX_GROWTH
 
     # -- the journal -------------------------------------------------------------------------------------------------
     def record(
@@ -141,14 +168,16 @@ class Run:
         """The recorded value of the next call, None when it is live. Call `prepare` before."""
         value = self.cursor.replay(label)
         if value is not None:
+            self._journal_bytes += _bytes(label) + _bytes(value)
             self.replayed += 1
             self.on_progress()
         return value
 
     def append(self, label: str, value: str, log: str = "") -> int:
         """Record an event (JSON text) and what it printed, as it is to be stored; the index it got."""
-        self._check_event(label, value)
+        size = self._check_event(label, value)
         index = self.cursor.record()
+        self._journal_bytes += size
         self.tail.add_event(Event(index, label, value), log)
         passing("event.added", self.task.name)
         self.on_progress()
@@ -161,21 +190,26 @@ class Run:
         if "\0" in label:
             raise GuestTrap("a label must not contain the character U+0000")
 
-    def check_value(self, label: str, value: str) -> None:
-        """Raise GuestLimit for a value that is too large for an event: before it is parsed, which takes long."""
+    def check_value(self, label: str, value: str) -> int:
+        """The size of a value in bytes, found before it is parsed, which takes long. Raise GuestLimit for too many."""
         size = _bytes(value)
         if size > self.config.max_event_bytes:
             raise GuestLimit(
                 f"the value of event {label[:100]!r} has {size} bytes; "
                 f"max_event_bytes allows {self.config.max_event_bytes}"
             )
+        return size
 
-    def _check_event(self, label: str, value: str) -> None:
+    def _check_event(self, label: str, value: str) -> int:
+        """What the event adds to the journal, in bytes."""
         if self.tail.broken is not None:
             raise self.tail.broken
-        self.check_value(label, value)
+        size = self.check_value(label, value) + _bytes(label)
         if self.cursor.index >= self.config.max_workflow_events:
             raise GuestLimit(f"the journal is full: max_workflow_events is {self.config.max_workflow_events}")
+        if self._journal_bytes + size > self.config.max_journal_bytes:
+            raise GuestLimit(f"the journal is full: max_journal_bytes is {self.config.max_journal_bytes}")
+        return size
 
     # -- transactions ------------------------------------------------------------------------------------------------
     async def open_database(self) -> GuestTransaction:
@@ -206,7 +240,7 @@ class Run:
             await self.close()
             self._leave_if_wanted()
             return
-        self._check_event(label, value)
+        size = self._check_event(label, value)
         held = await database.commit(label, value, log)
         # Closed only now: what it printed is kept when its event is refused.
         await self.close()
@@ -216,6 +250,7 @@ class Run:
             raise lost_lease()
         metrics.events_appended.inc()
         self.cursor.record()
+        self._journal_bytes += size
         self.on_progress()
         self._leave_if_wanted()
 

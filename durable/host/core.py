@@ -25,8 +25,8 @@ def task_name(run: Run) -> str:
     return run.task.name
 
 
-def task_data(run: Run) -> str:
-    return run.task.data
+def task_data(run: Run) -> str | Coroutine[Any, Any, str]:
+    return run.task_data()
 
 
 def task_created_at(run: Run) -> Datetime:

@@ -47,9 +47,15 @@ def storable(text: str, what: str) -> str:
     return text
 
 
-def task_data(data: object) -> str:
-    """JSON text of a task's data. Raises InvalidTask."""
-    return json_text(data, "task data")
+def task_data(data: object, limit: int) -> str:
+    """JSON text of a task's data, at most `limit` bytes. Raises InvalidTask."""
+    text = json_text(data, "task data")
+    if (size := len(text) if text.isascii() else len(text.encode())) > limit:
+        raise InvalidTask(
+            f"the task data has {size} bytes; max_task_data_bytes allows {limit}\n"
+            "store what is so large elsewhere, and tell the task where it is"
+        )
+    return text
 
 
 def notification_data(data: object, event: str, limit: int) -> str:

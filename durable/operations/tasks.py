@@ -20,19 +20,22 @@ _WORKERS = queries.load("worker_list")
 RESUMABLE = (TaskState.QUARANTINED, TaskState.PAUSED)
 
 
-def launch(name: str, source: ProgramSource, data: object = None, plugins: Plugins = None) -> Operation[int]:
-    """Insert a task and return its id. Raises InvalidTask before anything is sent, and see `program`."""
-    parameters = {"name": task_name(name), "data": task_data(data)}
+def launch(name: str, source: ProgramSource, data: object, limit: int, plugins: Plugins = None) -> Operation[int]:
+    """Insert a task, whose data has at most `limit` bytes, and return its id.
+
+    Raises InvalidTask before anything is sent, and see `program`.
+    """
+    parameters = {"name": task_name(name), "data": task_data(data, limit)}
     runs = yield from program(source, plugins=plugins)
     rows = yield Statement(_TASK["launch"], {**parameters, "program_id": runs.id})
     return int(_unless_gone(rows, runs)[0][0])
 
 
 def launch_many(
-    source: ProgramSource, tasks: Iterable[tuple[str, object]], plugins: Plugins = None
+    source: ProgramSource, tasks: Iterable[tuple[str, object]], limit: int, plugins: Plugins = None
 ) -> Operation[list[int]]:
     """Insert all tasks with one statement: all of them or none. The ids are in the order of the tasks."""
-    new = [(task_name(name), task_data(data)) for name, data in tasks]
+    new = [(task_name(name), task_data(data, limit)) for name, data in tasks]
     if not new:
         return []
     runs = yield from program(source, plugins=plugins)

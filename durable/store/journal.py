@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from durable.journal.faults import Unstorable
+from durable.journal.faults import JournalUnavailable, Unstorable
 from durable.journal.part import JournalPart, TaskChange
 from durable.model import Event, Notification, TaskState
 from durable.store.coalesce import Coalescer
@@ -72,6 +73,7 @@ class JournalReader:
         self._events = Coalescer(self._fetch_events)
         self._notifications = Coalescer(self._fetch_notifications)
         self._task_states = Coalescer(self._fetch_task_states)
+        self._data_turn = asyncio.Lock()
 
     async def events(self, task_id: int, first: int) -> list[Event]:
         return await self._events.get((task_id, first))
@@ -81,6 +83,21 @@ class JournalReader:
 
     async def task_state(self, task_id: int) -> TaskState | None:
         return await self._task_states.get(task_id) if -(2**63) <= task_id < 2**63 else None
+
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        """One after the other, so that no more than one is on its way, and other reads come in between."""
+        try:
+            async with self._data_turn, self._session.use() as connection:
+                cursor = await connection.execute(_QUERIES["task_data"], {"task": task_id, "limit": limit})
+                row = await cursor.fetchone()
+        except psycopg.errors.ProgramLimitExceeded:  # longer than any text can be
+            return None
+        except psycopg.Error as error:
+            raise unavailable(error) from None
+        if row is None:
+            raise JournalUnavailable("the task is not there any more")
+        text: str | None = row[0]
+        return text
 
     async def _fetch_events(self, requests: Sequence[tuple[int, int]]) -> list[list[Event]]:
         tasks, firsts = [task for task, _ in requests], [first for _, first in requests]

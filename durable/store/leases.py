@@ -18,6 +18,8 @@ _QUERIES = load("lease")
 _SWEEP = load("sweep")
 _JOURNAL = load("journal")
 
+#: The longest data of a task that a claim brings along, as text in bytes: few enough for all the tasks of a worker.
+INLINE_BYTES = 1 << 16
 #: A task that was computed for when its worker died, so many times in a row without progress, is quarantined.
 MAX_DEATHS = 3
 
@@ -133,7 +135,7 @@ class LeaseStore:
 
         Raises psycopg's ForeignKeyViolation when the worker's row is gone.
         """
-        parameters = {"worker": worker_id, "limit": limit, "lacking": list(lacking)}
+        parameters = {"worker": worker_id, "limit": limit, "lacking": list(lacking), "bytes": INLINE_BYTES}
         rows = await self._fetch(_QUERIES["claim"], parameters)
         now, next_timer = rows[0][:2]
         claimed = [row[2:] for row in rows if row[2] is not None]

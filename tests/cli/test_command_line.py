@@ -324,7 +324,24 @@ def test_doctor_says_what_is_wrong_and_what_to_do(durable: Durable, worker: Work
         "schema",
         "privileges",
         "workers",
+        "inboxes",
     }
+
+
+def test_doctor_warns_of_tasks_with_very_many_notifications_that_they_have_not_read(
+    durable: Durable, worker: Worker
+) -> None:
+    few, many = worker.task("suspended"), worker.task("suspended")
+    worker.sql.execute(
+        "INSERT INTO durable.notification (task_id, event) SELECT %s, 'e' FROM generate_series(1, 9999)", [few]
+    )
+    assert re.search(r"^ok +inboxes", durable("doctor").out, re.MULTILINE)
+    worker.sql.execute(
+        "INSERT INTO durable.notification (task_id, event) SELECT %s, 'e' FROM generate_series(1, 10000)", [many]
+    )
+    found = re.search(r"^warning +inboxes +(.*)", durable("doctor").out, re.MULTILINE)
+    assert found is not None
+    assert found[1] == f"task {many} has 10000 unread notifications"
 
 
 @pytest.mark.parametrize("granted", ["", "SCHEMA durable", "durable.migration", "durable.task"])

@@ -79,9 +79,11 @@ def test_data_can_be_in_a_file(durable: Durable, worker: Worker, sql: Sql, tmp_p
 
 
 def test_bad_input_is_refused_in_the_words_of_the_contract(durable: Durable, tmp_path: Path, sql: Sql) -> None:
+    durable.environ["DURABLE_MAX_TASK_DATA_BYTES"] = "100"
     for arguments, said in [
         (("launch", "", component(tmp_path)), "the task name must not be an empty string"),
         (("launch", "t", component(tmp_path), "--data", "{"), "provided task data was not valid json"),
+        (("launch", "t", component(tmp_path), "--data", f'"{"x" * 99}"'), "max_task_data_bytes allows 100"),
         (("launch", "t", core_module(tmp_path)), "expected a WASM component but got a WASM module instead"),
         (("launch", "t", needy_component(tmp_path)), "does not provide: acme:gate/door@1.0.0"),
         (("launch", "t", "no-such-program"), "no file and no stored program 'no-such-program'"),

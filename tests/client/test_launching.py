@@ -166,6 +166,37 @@ def test_data_at_the_edge_of_what_jsonb_takes_is_taken(client: Client, worker: W
         assert json.loads(client.task(client.launch("t", "stored", data)).data) == json.loads(text)
 
 
+async def _launch_at_the_limit(url: str) -> list[str]:
+    from durable import AsyncClient
+
+    async with AsyncClient(url, max_task_data_bytes=20) as client:
+        ids = await client.launch_many("stored", [("t", "é" * 9)])
+        with pytest.raises(InvalidTask, match="max_task_data_bytes allows 20"):
+            await client.launch_many("stored", [("t", 1), ("t", "é" * 9 + "x")])
+        with pytest.raises(InvalidTask, match="max_task_data_bytes allows 20"):
+            await client.launch("t", "stored", "é" * 9 + "x")
+        return [(await client.task(id)).data for id in ids]
+
+
+def test_data_beyond_the_limit_is_refused_and_data_at_the_limit_is_launched(
+    url: str, worker: Worker, loop: Any, sql: Sql
+) -> None:
+    worker.store_program()
+    at_limit, beyond = Json('"' + "é" * 9 + '"'), Json('"' + "é" * 9 + 'x"')
+    with Client(url, max_task_data_bytes=20) as client:
+        assert client.task(client.launch("t", "stored", at_limit)).data == at_limit.text
+        client.launch_many("stored", [("t", at_limit)])
+        for refused in (
+            lambda: client.launch("t", "stored", beyond),
+            lambda: client.launch_many("stored", [("t", beyond)]),
+        ):
+            with pytest.raises(InvalidTask, match="the task data has 21 bytes; max_task_data_bytes allows 20"):
+                refused()
+
+    assert loop.run(_launch_at_the_limit(url)) == [at_limit.text]
+    assert sql.execute("SELECT count(*) FROM durable.task").fetchone() == (3,)
+
+
 def test_a_program_that_is_gone_is_unknown_and_hurts_no_transaction(url: str, worker: Worker, sql: Sql) -> None:
     worker.store_program()
     with Client(url) as client, psycopg.connect(url) as application:

@@ -36,7 +36,8 @@ def test_without_anything_everything_has_its_default() -> None:
     assert (config.heartbeat_interval, config.heartbeat_timeout, config.poll_interval) == (10, 30, 1)
     assert (config.flush_interval, config.max_tasks, config.cleanup_age) == (0.02, 1000, 7 * 86400)
     assert (config.max_event_bytes, config.max_log_bytes_per_transaction) == (4 * 1024**2, 131072)
-    assert config.max_workflow_events == 2147483647
+    assert (config.max_workflow_events, config.max_journal_bytes) == (2147483647, 1024**3)
+    assert config.max_task_data_bytes == 16 * 1024**2
     assert {config.source_of(key) for key in KEYS} == {"default"}
     check_relations(config)
 

@@ -25,6 +25,10 @@ HEAD, CHUNKS = "tests/net/test_head.py", "tests/net/test_chunks.py"
 #: By the first column of the table in docs/guarantees.md.
 PROMISED: dict[str, list[str]] = {
     "events of one task": [f"{HOST}::test_a_journal_may_have_max_workflow_events"],
+    "labels and values of one task's events, as text": [
+        f"{HOST}::test_a_journal_may_have_max_journal_bytes_of_labels_and_values",
+        f"{HOST}::test_recorded_events_count_for_the_bytes_of_a_journal",
+    ],
     "JSON text of one event": [f"{HOST}::test_an_event_may_have_max_event_bytes_of_utf8"],
     "printed by one recorded call": [
         f"{HOST}::test_one_call_may_print_max_log_bytes_and_the_rest_is_cut_with_a_marker",
@@ -126,7 +130,12 @@ PROMISED: dict[str, list[str]] = {
     ],
     "a component": ["tests/client/test_programs.py::test_a_component_may_have_256_mib"],
     "the reason of a failure, as logged": [f"{HOST}::test_the_reason_of_a_failure_may_have_16_kib"],
-    "data of a task": ["tests/client/test_launching.py::test_data_at_the_edge_of_what_jsonb_takes_is_taken"],
+    "data of a task": [
+        "tests/client/test_launching.py::test_data_beyond_the_limit_is_refused_and_data_at_the_limit_is_launched",
+        "tests/client/test_launching.py::test_data_at_the_edge_of_what_jsonb_takes_is_taken",
+        f"{HOST}::test_a_task_is_given_twice_max_task_data_bytes_and_a_mebibyte_of_zeros",
+        "tests/engine/test_large_data.py::test_large_data_arrives_and_too_large_data_fails_its_task_alone",
+    ],
 }
 
 #: What users hardly ever meet, or never see.
@@ -164,6 +173,10 @@ OTHERS: dict[str, list[str]] = {
     "what is compiled without a child": [
         f"{COMPILE}::test_many_small_functions_are_light_up_to_256_kib",
         f"{COMPILE}::test_a_function_of_16_kib_is_light_and_one_byte_more_is_not",
+    ],
+    "data of a task that a claim brings along, or that is read": [
+        "tests/execution/test_leases.py::test_a_claim_brings_along_small_data_and_leaves_the_rest_where_it_is",
+        "tests/execution/test_journal_reader.py::test_the_data_of_a_task_is_read_up_to_a_limit_of_its_text",
     ],
     "a tail": ["tests/execution/test_tail.py::test_a_tail_is_full_at_its_bounds_and_not_before"],
     "a batch of the journal": [

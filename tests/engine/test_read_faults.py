@@ -25,6 +25,7 @@ QUERIES = {
     "events": ("draw-and-notify", 6),
     "task_states": ("draw-and-notify", 1),
     "pending_notifications": ("collect", 2),
+    "task_data": ("draw-and-notify", 6),
     "program_hash": ("ten-events", 5),
     "program_bytes": ("ten-events", 5),
     "claim": ("ten-events", 5),
@@ -65,6 +66,8 @@ def test_a_read_that_fails_makes_no_live_call_and_puts_the_task_back(
 ) -> None:
     workflow, recorded = QUERIES[query]
     prepare(database, load(FOLDER / "0.1.0" / f"{workflow}.json"), recorded)
+    if query == "task_data":  # which is read when it is large
+        database.query("UPDATE durable.task SET data = data || jsonb_build_object('', repeat('x', 99999))")
     before = history(database, TASK)
     sent = database.value("SELECT count(*) FROM durable.notification")
     settings = config.load(

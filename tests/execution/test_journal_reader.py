@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from durable.journal.faults import JournalUnavailable
 from durable.journal.part import JournalPart
 from durable.model import Event, TaskState
 from durable.store import journal as journal_module
@@ -102,3 +103,32 @@ def test_only_tasks_with_something_to_take_are_notified(journal_url: str, tables
     tasks = [tables.task(state="suspended") for _ in range(3)]
     tables.notify(tasks[1])
     assert read(journal_url, lambda reader: reader.notified(tasks)) == [tasks[1]]
+
+
+def test_the_data_of_a_task_is_read_up_to_a_limit_of_its_text(journal_url: str, tables: Tables) -> None:
+    numbers = "[" + "1, " * 9_999 + "1]"  # stored in four times as many bytes
+    for data in (
+        f'"{"x" * 99_998}"',
+        f'"{"é" * 49_999}"',
+        f'"{secrets.token_hex(49_999)}"',
+        numbers,
+        "1" + "0" * 99_999,
+    ):
+        task = tables.task()
+        tables.value("UPDATE durable.task SET data = %s WHERE id = %s RETURNING id", data, task)
+        size = len(data.encode())
+        assert read(journal_url, lambda reader: reader.task_data(task, size)) == data  # noqa: B023
+        assert read(journal_url, lambda reader: reader.task_data(task, size - 1)) is None  # noqa: B023
+
+
+def test_data_of_a_gigabyte_is_too_large_and_not_the_databases_fault(
+    journal_url: str, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand times 1e131071 is stored in a kilobyte, and no text can be made of it. This error is the same."""
+    monkeypatch.setattr(journal_module, "_QUERIES", {"task_data": "SELECT repeat('x', 2000000000)"})
+    assert read(journal_url, lambda reader: reader.task_data(tables.task(), 1000)) is None
+
+
+def test_the_data_of_a_task_that_is_gone_is_not_there(journal_url: str) -> None:
+    with pytest.raises(JournalUnavailable, match="the task is not there any more"):
+        read(journal_url, lambda reader: reader.task_data(2**40, 1000))

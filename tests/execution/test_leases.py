@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -154,3 +155,21 @@ def test_a_worker_with_a_claim_that_is_still_under_way_is_not_forgotten(journal_
 
     asyncio.run(main())
     assert tables.rows("SELECT state::text, running_on FROM durable.task WHERE id = %s", task) == [("active", worker)]
+
+
+def test_a_claim_brings_along_small_data_and_leaves_the_rest_where_it_is(own: Tables, database_url: str) -> None:
+    """By its bytes as text, in whatever few bytes it is stored; and what has no text at all spoils nobody's claim."""
+    small = ["null", '{"n": 1.10}', f'"{secrets.token_hex(8000)}"', f'"{"é" * 32_000}"', "1" + "0" * 65_000]
+    large = [
+        f'"{secrets.token_hex(8200)}"', f'"{"é" * 32_768}"', f'"{"x" * 1_000_000}"', "[1e60000, 1e60000]",
+        "[" + "1e131071," * 10_000 + "1]",
+    ]  # fmt: skip
+    worker = own.worker()
+    for data in [*small, *large]:
+        own.value("UPDATE durable.task SET data = %s WHERE id = %s RETURNING id", data, own.task(state="ready"))
+
+    async def main() -> list[str | None]:
+        async with store(database_url) as leases:
+            return [task.data for task in (await leases.claim(worker, 100)).tasks]
+
+    assert asyncio.run(main()) == [*small, *[None] * len(large)]

@@ -133,7 +133,7 @@ def notify(rows: Rows, targets: Sequence[int]) -> list[Statement]:
 
 
 OPERATIONS: dict[str, Callable[[Rows], list[Statement]]] = {
-    "claim": lambda rows: [(load("lease")["claim"], {"worker": rows.worker, "limit": 10, "lacking": []})],
+    "claim": lambda rows: [(load("lease")["claim"], {"worker": rows.worker, "limit": 10, "lacking": [], "bytes": 100})],
     "append": append,
     "append backwards": lambda rows: append(rows, backwards=True),
     "suspend": lambda rows: append(rows, state=TaskState.SUSPENDED),

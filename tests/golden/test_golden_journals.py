@@ -70,6 +70,9 @@ class Recorded:
     async def task_state(self, task_id: int) -> TaskState | None:
         raise AssertionError("it looked at a task although the answer is in its journal")
 
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        raise AssertionError("it has its data")
+
     def notice(self, tail: Tail) -> None:
         pass
 

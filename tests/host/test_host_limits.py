@@ -86,6 +86,52 @@ def test_recorded_events_count_for_the_length_of_a_journal() -> None:
         asyncio.run(stage.call(NUMBER))
 
 
+@pytest.mark.parametrize("value", ['"aé"', '"😀"', "[1]"])
+def test_a_journal_may_have_max_journal_bytes_of_labels_and_values(value: str) -> None:
+    size = len(b"t") + len(value.encode())
+    stage = Stage(max_journal_bytes=3 * size)
+    for _ in range(3):
+        asyncio.run(transaction(stage, value))
+    with pytest.raises(GuestLimit, match=f"the journal is full: max_journal_bytes is {3 * size}"):
+        asyncio.run(transaction(stage, "1"))
+    assert len(stage.recorded) == 3
+    with pytest.raises(GuestLimit, match="the journal is full"):
+        asyncio.run(transaction(Stage(max_journal_bytes=size - 1), value))
+
+
+def test_recorded_events_count_for_the_bytes_of_a_journal() -> None:
+    recorded = journal((NUMBER, "1"), (NUMBER, "2"))
+    size = 2 * (len(NUMBER) + 1)
+    with_room = Stage(recorded, max_journal_bytes=size + len("t") + len('"é"'.encode()))
+    full = Stage(recorded, max_journal_bytes=size + len("t") + len('"é"'.encode()) - 1)
+    for stage in (with_room, full):
+        assert [asyncio.run(stage.call(NUMBER)) for _ in range(2)] == [1, 2]
+    asyncio.run(transaction(with_room, '"é"'))
+    with pytest.raises(GuestLimit, match="max_journal_bytes"):
+        asyncio.run(transaction(full, '"é"'))
+
+
+def test_what_is_recorded_is_replayed_however_large_it_is() -> None:
+    stage = Stage(journal((NUMBER, "1"), (NUMBER, "2")), max_journal_bytes=1)
+    assert [asyncio.run(stage.call(NUMBER)) for _ in range(2)] == [1, 2]
+    with pytest.raises(GuestLimit, match="max_journal_bytes"):
+        asyncio.run(stage.call(NUMBER))
+
+
+@pytest.mark.parametrize("comes_along", [True, False])
+def test_a_task_is_given_twice_max_task_data_bytes_and_a_mebibyte_of_zeros(comes_along: bool) -> None:
+    """PostgreSQL prints data longer than it was written, and never so much longer: what was launched is read."""
+    for size in (2 * 1000 + 1024**2, 2 * 1000 + 1024**2 + 1):
+        data = f'"{"x" * (size - 2)}"'
+        stage = Stage(task_data=data if comes_along else None, max_task_data_bytes=1000)
+        stage.outside.large_data = data
+        if size == 2 * 1000 + 1024**2:
+            assert asyncio.run(stage.call("durable:core/core.task-data")) == data
+        else:
+            with pytest.raises(GuestLimit, match="the data of the task is too large: max_task_data_bytes is 1000"):
+                asyncio.run(stage.call("durable:core/core.task-data"))
+
+
 def test_a_task_may_print_max_task_log_bytes_on_both_streams_together() -> None:
     stage = Stage(max_task_log_bytes=10)
     asyncio.run(stage.call(WRITE, STDOUT, b"12345"))

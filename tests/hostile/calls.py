@@ -57,6 +57,9 @@ class Nobody:
     async def task_state(self, task_id: int) -> TaskState | None:
         return None
 
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        return None
+
     def notice(self, tail: Tail) -> None:
         self.tail = tail
 

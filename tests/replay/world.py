@@ -165,6 +165,9 @@ class World:
     async def task_state(self, task_id: int) -> TaskState | None:
         return OTHERS.get(task_id)
 
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        raise AssertionError("it has its data")
+
     # -- what is outside ----------------------------------------------------------------------------------------------
     async def send(self, request: Request, permitted: Callable[[], bool]) -> Response:
         """A request leaves the process: from here on the outside knows what is in it."""

@@ -58,6 +58,7 @@ class Guest:
     def __init__(self, run: Run, world: GuestWorld) -> None:
         self.run = run
         self.world = world
+        assert run.task.data is not None, "it is small"
         data = json.loads(run.task.data)
         self.steps: int = data["steps"]
         self.digest = zlib.crc32(f"{data['salt']}".encode())

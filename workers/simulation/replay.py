@@ -106,6 +106,9 @@ class _ClosedWorld:
     async def task_state(self, task_id: int) -> TaskState | None:
         raise _MoreThanRecorded("sent a notification")
 
+    async def task_data(self, task_id: int, limit: int) -> str | None:
+        raise AssertionError("a replay is given its data")
+
     def notice(self, tail: Tail) -> None:
         """A task that failed tells what its last transaction printed: that is no event."""
 

@@ -25,6 +25,11 @@ FROM pg_class AS relation
 WHERE relation.relnamespace = to_regnamespace('durable')
   AND CASE relation.relkind WHEN 'S' THEN NOT has_sequence_privilege(relation.oid, 'USAGE') ELSE false END;
 
+-- name: full_inboxes
+-- Tasks with very many notifications that they have not taken.
+SELECT task_id, count(*) FROM durable.notification GROUP BY task_id HAVING count(*) >= %(many)s
+ORDER BY count(*) DESC LIMIT 3;
+
 -- name: waiting
 -- Tasks that could run now if somebody ran them.
 SELECT count(*) FROM (

@@ -98,6 +98,17 @@ WHERE id IN (
     ORDER BY t.id LIMIT 1000 FOR NO KEY UPDATE OF t SKIP LOCKED
 );
 
+-- name: task_data
+-- The data of one task, which its claim left where it is: NULL when its text has more bytes than the limit. What cannot be
+-- within it is found out before the text is made: a jsonb of small numbers takes four times as much as its text, and none
+-- takes five times as much.
+SELECT CASE WHEN pg_column_size(data) / 5 <= %(limit)s THEN
+    CASE WHEN pg_column_size(data #> '{}') / 5 <= %(limit)s THEN
+        CASE WHEN octet_length(data::text) <= %(limit)s THEN data::text END
+    END
+END
+FROM durable.task WHERE id = %(task)s;
+
 -- name: events
 -- One page of each of several journals: its first event, and as many more as the bytes have room for. They are counted as
 -- they are stored, which takes no look at the values themselves.

@@ -37,6 +37,11 @@ WHERE w.id = %(worker)s
 -- and claim, more rows than the limit. Programs that this worker lacks a plugin for are left to others.
 -- `seen` is the row as the snapshot has it. A task that another worker claimed and let go of between the snapshot and the
 -- lock has a greater lease than that, and perhaps events that this snapshot does not show: it is left for the next claim.
+-- Small data is brought along. All else is left where it is until its own run asks for it (`task_data`): a hundred tasks
+-- with large data would be too much for the memory of the worker, or for the time that a claim may take, and so nobody
+-- would ever get any of them. The text of a jsonb can be ten thousand times as long as what is stored of it, by compression
+-- and by exponents, up to one that cannot be made at all, and an error here would be every task's: hence three steps, each
+-- of which bounds the work of the next one. `#> '{}'` is the jsonb itself, not compressed.
 WITH due AS MATERIALIZED (
     SELECT id, lease, wakeup_at AS since, true AS was_due
     FROM durable.task WHERE state = 'suspended' AND wakeup_at <= durable.now()
@@ -50,7 +55,12 @@ WITH due AS MATERIALIZED (
     UPDATE durable.task AS t SET state = 'active', running_on = %(worker)s, lease = t.lease + 1, wakeup_at = NULL
     FROM (TABLE due UNION ALL TABLE ready LIMIT %(limit)s) AS chosen JOIN durable.task AS seen USING (id, lease)
     WHERE t.id = chosen.id
-    RETURNING t.id, t.name, t.data::text AS data, t.created_at, t.wasm, t.lease, t.wait_index,
+    RETURNING t.id, t.name,
+        CASE WHEN pg_column_size(t.data) <= %(bytes)s::int / 4 THEN
+            CASE WHEN pg_column_size(t.data #> '{}') <= %(bytes)s::int THEN
+                CASE WHEN octet_length(t.data::text) <= %(bytes)s::int THEN t.data::text END
+            END
+        END AS data, t.created_at, t.wasm, t.lease, t.wait_index,
         (extract(epoch FROM t.wait_until) * 1000000)::bigint AS wait_until,
         (SELECT e.index + 1 FROM durable.event AS e WHERE e.task_id = t.id ORDER BY e.index DESC LIMIT 1) AS events,
         chosen.was_due, extract(epoch FROM durable.now() - chosen.since)::float8 AS waited
