@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import psycopg
 
@@ -39,6 +40,7 @@ from workers.turns import Turns
 
 _log = logging.getLogger("durable.worker")
 _RETRY_AFTER = 0.2
+T = TypeVar("T")
 
 
 class Shift:
@@ -83,6 +85,7 @@ class Shift:
         self._leases_checked = self._time()
         self._draining = asyncio.Event()
         self._drained = False
+        self.has_handed_over = False  # the tasks and the row: nobody has to take anything back
 
     async def run(self) -> None:
         writer = asyncio.create_task(self._writer.run(), name="journal writer")
@@ -208,12 +211,13 @@ class Shift:
         await writer
         await self._quietly(self._give_back())
         await self._quietly(self._leases.release_unclaimed(self.worker_id, ()))
-        await self._quietly(self._leases.unregister(self.worker_id))
+        self.has_handed_over = bool(await self._quietly(self._leases.unregister(self.worker_id)))
 
-    async def _quietly(self, statement: Awaitable[object]) -> None:
-        """Without the database a drain goes on: the end of the heartbeat tells the others."""
+    async def _quietly(self, statement: Awaitable[T]) -> T | None:
+        """Without the database a drain goes on: a supervisor, or the end of the heartbeat, tells the others."""
         with contextlib.suppress(JournalUnavailable, psycopg.Error):
-            await statement
+            return await statement
+        return None
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -263,7 +263,8 @@ class _Supervisor:
         due = [slot.start_at for slot in self._startable()]
         for child in self._children():
             due += [at for at in (child.deadline, child.abort_deadline, now + LONGEST_SLEEP) if at is not None]
-        starts = [companion.next_start() for companion in self._companions]
+        # One that ends while the service stops is not started again, and so is never due.
+        starts = [] if self._is_stopping else [companion.next_start() for companion in self._companions]
         for other in (self._orphans.next_deadline(), self._manager.next_deadline(), *starts):
             due += [] if other is None else [other]
         return max(0.0, min(due) - now) if due else None

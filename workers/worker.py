@@ -58,7 +58,8 @@ class Worker:
     committed yet): at the start, and again after its leases ran out, for instance because the database was away for
     longer than heartbeat_timeout.
     `busy_cells` are for a parent process that wants to know what this one was computing for when it died, see
-    durable.wasm.busy.
+    durable.wasm.busy. `has_handed_over` tells after a drain whether everything was handed back: without the database
+    it cannot be.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Worker:
         self._busy_cells = busy_cells
         self._shift: Shift | None = None
         self._draining = False
+        self.has_handed_over = False
         self._main: asyncio.Task[None] | None = None
         self._ticker: EpochTicker | None = None
         self._wanted_plugins = plugins
@@ -185,7 +187,7 @@ class Worker:
             while (shift := self._shift) is not None:
                 try:
                     await shift.run()
-                    self._shift = None
+                    self._shift, self.has_handed_over = None, shift.has_handed_over
                 except LeaseLost as reason:
                     _log.warning("all leases are over: %s", reason)
                     await self._begin_next_shift(shift.worker_id)

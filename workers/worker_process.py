@@ -48,6 +48,8 @@ class WorkerLike(Protocol):
 
     @property
     def task_count(self) -> int: ...
+    @property
+    def has_handed_over(self) -> bool: ...
     def tasks_in_memory(self) -> Sequence[TaskInMemory]: ...
     async def start(self) -> None: ...
     async def drain(self) -> None: ...
@@ -104,7 +106,8 @@ class _WorkerProcess:
         self._keep(self._beat(), self._background)
         await self._closed()
         await self._last_reclaims()
-        self._link.send(Stopped())
+        if self._worker.has_handed_over:
+            self._link.send(Stopped())
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -120,10 +120,12 @@ class LeaseStore:
         passing("register.done")
         return registration
 
-    async def unregister(self, worker_id: int) -> None:
+    async def unregister(self, worker_id: int) -> bool:
+        """Whether the row was deleted: it stays while there are tasks that nobody else would find."""
         async with self._session.use() as connection, connection.transaction():
             await connection.execute(_QUERIES["lock_worker"], {"worker": worker_id})
-            await connection.execute(_QUERIES["unregister_worker"], {"worker": worker_id})
+            cursor = await connection.execute(_QUERIES["unregister_worker"], {"worker": worker_id})
+            return cursor.rowcount == 1
 
     async def heartbeat(self, worker_id: int, timeout: float) -> Renewal | None:
         """Renew all leases; None when the worker's row is gone. Who was silent for `timeout` seconds does not live."""

@@ -6,10 +6,14 @@ import os
 import random
 import signal
 import time
+from contextlib import closing
+from pathlib import Path
 
+from tests.chaos.proxy import proxied
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
 from tests.engine.fetching import LOOPBACK
+from tests.engine.service import running_service
 from tests.net.conftest import Serve
 from tests.net.servers import after, response, saying
 
@@ -66,6 +70,30 @@ def test_whoever_has_no_step_under_way_goes_on_elsewhere_while_the_others_end_th
     for task in (slow, quick):
         assert database.wait_for_end(task) == "complete"
     assert len(server.requests) == 1
+
+
+def test_what_could_not_be_handed_back_is_taken_back_as_soon_as_the_database_is_there(
+    database: Database, cache_folder: Path, tmp_path: Path
+) -> None:
+    """With a lease of ten minutes: the supervisor asks the sibling, as after a death."""
+    leases = {"heartbeat_timeout": "600", "heartbeat_interval": "1", "hang_timeout": "600"}
+    log = tmp_path / "service.log"
+    with (
+        proxied(database.url) as proxy,
+        closing(Database(proxy.url(database.url))) as of_workers,
+        running_service(of_workers, cache_folder, log, workers=2, **leases) as service,
+    ):
+        task = database.launch("sleep-n-go", {"count": 40, "seconds": 0.05})
+        wait_until(lambda: database.log(task), "a first step")
+        draining = service.worker_of(task)
+        assert draining is not None
+        proxy.refuses = True
+        proxy.cut()
+        os.kill(draining, signal.SIGTERM)
+        wait_until(lambda: draining not in service.pids(), "the end of the drain")
+        assert database.state(task) == "active", "handed back without a way to the database"
+        proxy.refuses = False
+        assert database.wait_for_end(task, 20) == "complete"
 
 
 def test_twenty_drains_under_load_lose_nothing_and_nobody_waits(

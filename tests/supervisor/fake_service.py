@@ -36,6 +36,7 @@ class FakeWorker:
     """Does nothing, and fails where a file of that name says so."""
 
     task_count = 0
+    has_handed_over = True
 
     def __init__(
         self, folder: Path, config: Config, *, on_registered: Callable[[int], None], busy_cells: MutableSequence[int]

@@ -37,6 +37,12 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def processor_seconds(pid: int) -> float:
+    """That it has used so far. Only with /proc."""
+    fields = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def threads(pid: int) -> int:
     """Only with /proc."""
     return len(os.listdir(PROC / f"{pid}/task"))

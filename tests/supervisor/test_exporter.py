@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import Start
-from .processes import HAS_PROC, is_gone
+from .processes import HAS_PROC, is_gone, processor_seconds
 from .service import Service
 from .test_stop import WAYS
 
@@ -52,6 +53,23 @@ def test_the_service_is_not_ready_before_all_workers_have_been_and_not_when_it_s
     service.wait_until(lambda: service.fleet() == [[1, 1], [0, 0], [1, 2], True])
     service.signal(signal.SIGTERM)
     service.wait_until(lambda: service.fleet() == [[0, 0], [0, 0], [1, 2], False])
+    service.untell("drain-hangs")
+    assert service.exit_status() == 0
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="needs the processor time of another process")
+def test_one_that_ends_while_the_service_stops_does_not_keep_the_supervisor_awake(start: Start) -> None:
+    """A SIGTERM to everybody ends it at once, and the workers may drain for long."""
+    service = start(1, config=ON, tell={"drain-hangs": ""})
+    service.wait_ready(1)
+    exporter = wait_for_exporter(service)
+    service.signal(signal.SIGTERM)
+    service.wait_until(lambda: service.pids("drain"))
+    os.kill(exporter, signal.SIGKILL)
+    service.wait_log(f"exporter (pid {exporter}) was killed")
+    before = processor_seconds(service.pid)
+    time.sleep(1.0)
+    assert processor_seconds(service.pid) - before < 0.2
     service.untell("drain-hangs")
     assert service.exit_status() == 0
 
