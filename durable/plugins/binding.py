@@ -12,6 +12,7 @@ from typing import Any
 
 from durable.execution.run import Run
 from durable.journal.cursor import BrokenJournal
+from durable.journal.log_text import cut_log
 from durable.plugins.call import Call
 from durable.plugins.declaring import Kind
 from durable.plugins.invoking import Invoker
@@ -75,7 +76,8 @@ class _Bound:
             run.in_effect = True
         call, answer = await self._call(run, arguments)
         text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
-        (run.end_effect if is_effect else run.append)(self._label, text, call.printed)
+        printed = cut_log(call.printed, run.config.max_log_bytes_per_transaction)
+        (run.end_effect if is_effect else run.append)(self._label, text, printed)
         return self._implementation.result.decode(json.loads(text))
 
     async def _answer(self, run: Run, arguments: tuple[Any, ...]) -> Any:
@@ -96,7 +98,10 @@ class _Bound:
             answer = Ok(answer)
         try:
             return call, implementation.result.encode(answer)
-        except (TypeError, ValueError) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # Of any kind: a list may be a generator, and whatever shows a wrong value is the plugin's code as well.
             raise self._invoker.failed(call, error) from error
 
     def _new_call(self, run: Run) -> Call:
@@ -108,8 +113,11 @@ class _Bound:
         return Call(run, self._label, number, is_silent=is_silent)
 
     def _replayed(self, run: Run, text: str) -> Any:
+        result = self._implementation.result
         try:
-            return self._implementation.result.decode(json.loads(text))
+            value = result.decode(json.loads(text))
+            result.encode(value)  # decoding trusts what it reads; this looks at types and ranges
+            return value
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise BrokenJournal(
                 f"event {run.cursor.index - 1} has a value that {self._label} cannot have returned "

@@ -44,6 +44,8 @@ class LoadedPlugins:
         plugin.name = plugin.name or type(plugin).__name__
         if plugin.name in self.interfaces:
             raise ConfigError(f"two plugins are called {plugin.name!r}; give one another `name`")
+        if not isinstance(plugin.threads, int) or plugin.threads < 1:
+            raise ConfigError(f"the plugin {plugin.name!r}: threads is {plugin.threads!r}; at least 1 is needed")
         interfaces = add_types(world, engine, plugin)
         self.interfaces[plugin.name] = [interface.name for interface in interfaces]
         invoker = Invoker(plugin.name, plugin.threads)

@@ -81,6 +81,16 @@ def test_types_that_are_none_are_refused() -> None:
     assert "is not a plugin" in refusal(Store)
 
 
+@pytest.mark.parametrize("number", [0, -1, 2.5, "8"])
+def test_threads_are_at_least_one(number: Any) -> None:
+    """With none, blocking calls would wait for ever."""
+
+    class Threadless(Store):
+        threads = number
+
+    assert refusal(Threadless()) == f"the plugin 'store': threads is {number!r}; at least 1 is needed"
+
+
 def test_a_function_without_a_method_is_named() -> None:
     class Half(Store):
         types = types(GET, PUT)

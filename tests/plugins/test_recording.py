@@ -194,6 +194,12 @@ def test_a_recorded_value_of_another_type_is_told_as_a_change_of_the_plugin() ->
         Scene(Desk(), (SEND, '"to Ada"')).call("send", "Ada")
 
 
+@pytest.mark.parametrize("recorded", ['"17"', "null", "true", "-1", "1.5", "18446744073709551616", "[1]"])
+def test_neither_does_a_replay_take_a_number_for_what_is_none(recorded: str) -> None:
+    with pytest.raises(BrokenJournal, match=r"event 0 .* the plugin's types have changed"):
+        Scene(Desk(), (DRAW, recorded)).call("draw")
+
+
 # -- the call --------------------------------------------------------------------------------------------------------
 def test_a_call_knows_its_task_and_has_a_key_that_no_other_call_has() -> None:
     keys: list[str] = []
@@ -236,6 +242,16 @@ def test_a_call_that_logs_more_than_the_task_may_print_fails_the_task() -> None:
     scene = Scene(Desk(lambda call, to: call.log("x" * 101)), max_task_log_bytes=100)
     with pytest.raises(GuestLimit, match="max_task_log_bytes"):
         scene.call("send", "Ada")
+
+
+@pytest.mark.parametrize(("size", "is_cut"), [(1000, False), (1001, True)])
+def test_what_one_recorded_call_logs_is_cut_like_what_a_workflow_prints(size: int, is_cut: bool) -> None:
+    scene = Scene(Desk(lambda call: call.log("x" * size) or 7), max_log_bytes_per_transaction=1000)
+    assert scene.call("draw") == 7
+    ((index, text),) = scene.stage.logs
+    assert index == 0
+    assert (text != "x" * size) is is_cut
+    assert len(text) < 1100
 
 
 def test_a_pure_call_cannot_log() -> None:
@@ -314,6 +330,29 @@ WRONG_VALUES = [("send", 1), ("draw", -1), ("double", "two"), ("[constructor]not
 def test_a_value_that_is_not_of_the_type_is_a_bug_of_the_plugin(name: str, value: Any) -> None:
     scene = Scene(Desk(lambda *_: value))
     with pytest.raises(PluginFailed, match=r"the plugin 'Desk' failed in .*(where WIT has|out of the range)"):
+        scene.call(name, *ARGUMENTS[name])
+    assert scene.stage.recorded == []
+
+
+class Hostile:
+    """Whoever looks at it runs the plugin's code."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __index__(self) -> int:
+        raise self._error
+
+    def __repr__(self) -> str:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("detached"), SystemExit(3), Unavailable("later"), GeneratorExit()])
+@pytest.mark.parametrize("name", ["send", "draw"])
+def test_a_value_that_fails_when_it_is_looked_at_is_a_bug_of_the_plugin(name: str, error: BaseException) -> None:
+    scene = Scene(Desk(lambda *_: Hostile(error)))
+    said = f"^the plugin 'Desk' failed in acme:desk/all.{name}: {type(error).__name__}"
+    with pytest.raises(PluginFailed, match=said):
         scene.call(name, *ARGUMENTS[name])
     assert scene.stage.recorded == []
 
