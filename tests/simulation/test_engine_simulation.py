@@ -11,10 +11,11 @@ import pytest
 
 from durable.model import TaskState
 from tests.proof import IS_FULL, figure, pieces, seed
-from tests.simulation.breaking import WAYS, forget_claims
+from tests.simulation.breaking import WAYS, forget_claims, wake_nobody_late
 from workers.simulation import SimulatedDatabase, Violation, simulate_engine
 from workers.simulation.guest_simulation import GuestSimulation
 from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.snapshot import TaskRow
 
 RUNS = figure(6, 250)  # of each of eight pieces
 MOVES = 50
@@ -56,14 +57,10 @@ def test_the_same_seed_makes_the_same_run(simulated: SimulatedDatabase) -> None:
 _RARE = {"a request leaves too early": pytest.mark.chaos(minutes=2)}
 
 
-#: Where the search begins, for what would take long from 1000 on.
-_FIRST = {"an orphan is not made ready": 1050}
-
-
 @pytest.mark.parametrize("way", [pytest.param(way, marks=_RARE.get(way, ())) for way in WAYS])
 def test_a_broken_engine_is_found(way: str, simulated: SimulatedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS[way](monkeypatch)
-    runs = simulate_engine(simulated, _FIRST.get(way, 1000), runs=400)
+    runs = simulate_engine(simulated, 1000, runs=400)
     found = next((run for run in runs if run.problem is not None), None)
     assert found is not None, f"not found: {way}"
     print(f"seed {found.seed}: {found.problem}")
@@ -73,10 +70,12 @@ def test_a_broken_engine_is_found(way: str, simulated: SimulatedDatabase, monkey
 
 
 # -- moments that were wrong once ------------------------------------------------------------------------------------
-def one_worker_after(database: SimulatedDatabase, moments: range) -> Iterator[tuple[int, GuestSimulation]]:
+def one_worker_after(
+    database: SimulatedDatabase, moments: range, *, seed: int = 1
+) -> Iterator[tuple[int, GuestSimulation]]:
     """A worker with a task, after each of these numbers of steps; what follows must let it come to its end."""
     for moment in moments:
-        chance = random.Random(1)
+        chance = random.Random(seed)
         with nothing_by_real_chance(chance):
             simulation = GuestSimulation(database, chance, workers=1)
             try:
@@ -115,6 +114,46 @@ def test_without_that_the_task_waits_for_ever(simulated: SimulatedDatabase, monk
     forget_claims(monkeypatch)
     with pytest.raises(Violation, match="task 1 is active"):
         lose_the_answer_to_a_claim(simulated)
+
+
+def commit_what_was_sent_before_a_suspension(database: SimulatedDatabase) -> None:
+    """Nothing else is sent to the task before it has to be awake again."""
+    for _, simulation in one_worker_after(database, range(1), seed=3):
+        for _ in range(5):
+            simulation.launch()
+        told: set[int] = set()
+        while not any(waits_for_ever(simulation.now.tasks[task]) for task in told):
+            assert simulation.now.unfinished, "another seed is needed: none of these tasks waits without a timeout"
+            for _ in range(20):
+                simulation.work(1)
+                for task in set(waiting_in_memory(simulation)) - told:
+                    simulation.begin_notify(task)
+                    told.add(task)
+            simulation.judge()
+        for _ in told:
+            simulation.end_notify(commit=True)
+
+
+def waiting_in_memory(simulation: GuestSimulation) -> list[int]:
+    process = simulation._scheduler.slots[0]
+    if process is None or process.worker is None or process.worker._shift is None:
+        return []
+    return process.worker._shift.running.waiting()
+
+
+def waits_for_ever(task: TaskRow) -> bool:
+    return task.state is TaskState.SUSPENDED and task.wakeup_at is None
+
+
+def test_what_is_committed_after_a_suspension_wakes_the_task(simulated: SimulatedDatabase) -> None:
+    commit_what_was_sent_before_a_suspension(simulated)
+
+
+def test_a_wake_up_that_is_lost_is_found(simulated: SimulatedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the clients send in the end, so that all can come to their end, must not make up for it."""
+    wake_nobody_late(monkeypatch)
+    with pytest.raises(Violation, match="not at rest"):
+        commit_what_was_sent_before_a_suspension(simulated)
 
 
 def test_a_connection_that_a_worker_closes_under_a_statement_is_found(simulated: SimulatedDatabase) -> None:

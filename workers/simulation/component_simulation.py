@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from durable.config import Config
 from durable.execution.run import Run
@@ -88,7 +89,7 @@ class ComponentSimulation(Simulation):
         self._program = int(stored[0][0])
 
     def new_worker(self, process: Process) -> Worker:
-        return _Worker(self._config, process, self.answer, self._loaded, self.runner())
+        return _Worker(self._config, process, partial(self.answer, process), self._loaded, self.runner())
 
     def runner(self) -> Runner:
         limits = GuestLimits(memory=self._config.guest_memory_limit, cpu=self._config.guest_cpu_limit)
@@ -112,7 +113,7 @@ class ComponentSimulation(Simulation):
     def release(self, task_id: int) -> None:
         self.notify(TASK, len(self._loaded.component.notifications))
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, process: Process, request: Request) -> Response:
         self.count["requests"] += 1
         return Response(200, [("content-type", b"application/json")], self._loaded.component.http_body)
 

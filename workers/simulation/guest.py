@@ -53,7 +53,7 @@ class WrongReplay(AssertionError):
 
 
 class Guest:
-    """One run of a guest. `printed` is what it printed, by index."""
+    """One run of a guest."""
 
     def __init__(self, run: Run, world: GuestWorld) -> None:
         self.run = run
@@ -62,8 +62,12 @@ class Guest:
         data = json.loads(run.task.data)
         self.steps: int = data["steps"]
         self.digest = zlib.crc32(f"{data['salt']}".encode())
-        self.printed: dict[int, str] = {}
         self.sent: dict[int, int] = {}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the next call is not in the journal."""
+        return self.run.cursor.index >= self.run.cursor.length
 
     async def play(self) -> object:
         for number in range(self.steps):
@@ -81,13 +85,12 @@ class Guest:
         self.digest = zlib.crc32(repr(answer).encode(), self.digest)
         return answer
 
-    async def transaction(self, label: str, is_db: bool, body: Callable[[], Awaitable[None]]) -> None:
-        """Its event tells the lease that wrote it and what the guest knew before."""
+    async def transaction(self, label: str, is_db: bool, body: Callable[[], Awaitable[str]]) -> None:
+        """Its event tells the lease that wrote it, what the guest knew before, and what `body` says that it printed."""
         known, index, lease = self.digest, self.run.cursor.index, self.run.task.lease
         told = await self.call("durable:core/core.transaction-enter", label, is_db)
         if told is None:
-            await body()
-            told = json.dumps({"lease": lease, "digest": known})
+            told = json.dumps({"lease": lease, "digest": known, "printed": await body()})
             await self.call("durable:core/core.transaction-exit", told)
         recorded = json.loads(told)
         if recorded["digest"] != known:
@@ -109,19 +112,24 @@ async def _draw(guest: Guest, chance: random.Random) -> None:
 
 
 async def _print(guest: Guest, chance: random.Random) -> None:
-    index, text = guest.run.cursor.index, f"{guest.digest}\n"
-    if guest.run.transaction is None:
-        guest.printed[index] = text
+    await _print_digest(guest)
+
+
+async def _print_digest(guest: Guest) -> str:
+    text = f"{guest.digest}\n"
     await guest.call("wasi:io/streams.[method]output-stream.write", OutputStream("stdout"), text.encode())
+    return text
 
 
 async def _sleep(guest: Guest, chance: random.Random) -> None:
     nanoseconds = int(_duration(chance) * 1e9)
+    began, was_live = guest.run.clock.now(), guest.is_live
     pollable: Pollable = await guest.call("wasi:clocks/monotonic-clock.subscribe-duration", nanoseconds)
-    index, is_live = guest.run.cursor.index, guest.run.cursor.index >= guest.run.cursor.length
+    due = max(pollable.deadline, began + nanoseconds if was_live else 0)
+    index, is_live = guest.run.cursor.index, guest.is_live
     await guest.call("wasi:io/poll.[method]pollable.block", pollable)
     if is_live:
-        guest.world.waited(guest.run, index, pollable.deadline)
+        guest.world.waited(guest.run, index, due)
 
 
 async def _send(guest: Guest, chance: random.Random) -> None:
@@ -138,23 +146,29 @@ async def _receive(guest: Guest, chance: random.Random) -> None:
 
 
 async def _receive_in_time(guest: Guest, chance: random.Random) -> None:
-    await guest.call("durable:core/notify.notification-blocking-timeout", int(_duration(chance) * 1e9))
+    nanoseconds = int(_duration(chance) * 1e9)
+    run, index, is_live = guest.run, guest.run.cursor.index, guest.is_live
+    due = run.clock.now() + nanoseconds
+    answer = await guest.call("durable:core/notify.notification-blocking-timeout", nanoseconds)
+    if is_live and answer is None and run.task.wait_index != index:  # an earlier run may have begun to wait
+        guest.world.waited(run, index, due)
 
 
 async def _transaction(guest: Guest, chance: random.Random) -> None:
-    async def body() -> None:
+    async def body() -> str:
         await guest.call("wasi:random/random.get-random-u64")
-        await _print(guest, chance)
+        return await _print_digest(guest)
 
     await guest.transaction("step", False, body)
 
 
 async def _request(guest: Guest, chance: random.Random) -> None:
-    key = f"{guest.run.task.id}/{guest.run.cursor.index}/{guest.digest}"
+    key = f"{guest.run.task.id}/{guest.run.cursor.index}/{guest.digest}/{guest.run.task.lease}"
 
-    async def body() -> None:
+    async def body() -> str:
         request: RequestRecord = ("POST", "https://service.example/", [], key.encode(), None)
         await guest.call("durable:core/http.fetch", request)
+        return ""
 
     await guest.transaction("request", False, body)
 
@@ -162,10 +176,11 @@ async def _request(guest: Guest, chance: random.Random) -> None:
 async def _insert(guest: Guest, chance: random.Random) -> None:
     run = guest.run
 
-    async def body() -> None:
+    async def body() -> str:
         values = f"({run.task.id}, {run.cursor.index}, {run.task.lease})"
         await guest.call("durable:core/sql.query", f"{_INSERT} {values}", [], (0, False))
         await guest.call("durable:core/sql.fetch")
+        return await _print_digest(guest)
 
     await guest.transaction("insert", True, body)
 

@@ -17,6 +17,7 @@ def guest_problems(now: Snapshot, ledger: Ledger) -> Iterator[str]:
         if task.state is TaskState.FAILED:
             yield f"{task} failed, although no guest can: {now.reason(task_id)}"
         yield from _of_the_leases(task_id, now.journals[task_id])
+        yield from _of_the_prints(now, task_id)
         yield from _of_the_requests(task_id, now.journals[task_id], ledger)
     yield from _of_the_messages(now, ledger)
     yield from _of_the_effects(now)
@@ -26,6 +27,15 @@ def _of_the_leases(task_id: int, journal: list[Recorded]) -> Iterator[str]:
     leases = [json.loads(event.value)["lease"] for event in journal if event.label in ("step", "request", "insert")]
     if leases != sorted(leases):
         yield f"the journal of task {task_id} was written under leases {leases}: under one that was over"
+
+
+def _of_the_prints(now: Snapshot, task_id: int) -> Iterator[str]:
+    """Once each, with the event of the transaction."""
+    for event in now.journals[task_id]:
+        if event.label in ("step", "request", "insert"):
+            said, there = json.loads(event.value)["printed"], now.logs[task_id].get(event.index, "")
+            if there != said:
+                yield f"task {task_id} printed {said!r} in its transaction at event {event.index}; there is {there!r}"
 
 
 def _of_the_requests(task_id: int, journal: list[Recorded], ledger: Ledger) -> Iterator[str]:

@@ -44,7 +44,7 @@ class GuestSimulation(Simulation):
 
     # -- what the workers run ------------------------------------------------------------------------------------------
     def new_worker(self, process: Process) -> Worker:
-        return _Worker(self._config, process, self.answer, self)
+        return _Worker(self._config, process, partial(self.answer, process), self)
 
     def launch(self) -> None:
         data = {"steps": self.chance.randint(3, LONGEST_GUEST), "salt": self.chance.randrange(2**32)}
@@ -55,10 +55,14 @@ class GuestSimulation(Simulation):
         note = partial(self.ledger.sent.__setitem__, (sender, task_id), number)
         return "hello", json.dumps({"from": sender, "number": number}), note
 
-    def answer(self, request: Request) -> Response:
-        task, index, digest = (int(part) for part in (request.body or b"").decode().split("/"))
+    def answer(self, process: Process, request: Request) -> Response:
+        task, index, digest, lease = (int(part) for part in (request.body or b"").decode().split("/"))
         self.ledger.requests[task, index].append(digest)
         self.count["requests"] += 1
+        # A worker whose clock stood still believes in its leases for as long as it did, and nobody can help that.
+        may_be_wrong = process.has_frozen or task in self.ledger.operated
+        if not may_be_wrong and self._database.execute("lease_of", {"task": task}) != [(lease,)]:
+            self._scheduler.wrong.append(f"task {task} sent its request at event {index} without a lease")
         return Response(200, [], b"")
 
     def problems(self, now: Snapshot) -> Iterator[str]:
@@ -100,7 +104,7 @@ class GuestSimulation(Simulation):
     def waited(self, run: Run, index: int, deadline: int) -> None:
         early = deadline - self._database.now * 1000
         if early > 0:
-            self._scheduler.wrong.append(f"the sleep of task {run.task.id} at event {index} ended {early} ns early")
+            self._scheduler.wrong.append(f"the wait of task {run.task.id} at event {index} ended {early} ns early")
 
 
 class _Spectator:

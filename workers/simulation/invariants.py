@@ -22,6 +22,8 @@ def problems(before: Snapshot, now: Snapshot, ledger: Ledger) -> Iterator[str]:
         if task_id in before.tasks:
             yield from _of_the_change(before.tasks[task_id], task, ledger)
             yield from _of_the_journal(task, before.journals[task_id], journal)
+            yield from _of_the_writing(before, now, task)
+        yield from _of_the_log(task, now.printed(task_id), journal)
         yield from _of_the_deadline(task, journal, ledger)
         if task.state is TaskState.QUARANTINED and ledger.deaths[task_id] < MAX_DEATHS:
             yield f"{task} is quarantined: {now.reason(task_id)}"
@@ -52,6 +54,21 @@ def _of_the_journal(task: TaskRow, before: list[Recorded], journal: list[Recorde
         yield f"the journal of {task} is not dense: {[event.index for event in journal]}"
     if journal[: len(before)] != before:
         yield f"what was in the journal of {task} has changed"
+
+
+def _of_the_writing(before: Snapshot, now: Snapshot, task: TaskRow) -> Iterator[str]:
+    """Who has no lease writes nothing: neither a worker that had it before nor one that is to have it."""
+    old = before.tasks[task.id]
+    if old.state is TaskState.ACTIVE or task.lease != old.lease:
+        return
+    if now.journals[task.id] != before.journals[task.id] or now.printed(task.id) != before.printed(task.id):
+        yield f"{task} was {old.state} and is {task.state}, and somebody has written for it under lease {task.lease}"
+
+
+def _of_the_log(task: TaskRow, printed: dict[int, str], journal: list[Recorded]) -> Iterator[str]:
+    """What was printed is there with its event, but for what a transaction had printed in which the task failed."""
+    if task.state not in (TaskState.FAILED, TaskState.QUARANTINED) and any(index >= len(journal) for index in printed):
+        yield f"{task} has {len(journal)} events, and printed something at {max(printed)}"
 
 
 def _of_the_deadline(task: TaskRow, journal: list[Recorded], ledger: Ledger) -> Iterator[str]:

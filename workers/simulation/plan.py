@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from durable.model import TaskState
 from workers.simulation.guest_simulation import GuestSimulation
 from workers.simulation.simulation import Simulation
 
@@ -69,6 +70,17 @@ def _end_notify(simulation: Simulation, chance: random.Random) -> None:
     simulation.end_notify(commit=chance.random() < 0.7)
 
 
+def _send_slowly(simulation: Simulation, chance: random.Random) -> None:
+    """A notification is committed after its task has been suspended, which was running when it was sent."""
+    running = [task.id for task in simulation.now.tasks.values() if task.state is TaskState.ACTIVE]
+    simulation.begin_notify(chance.choice(running) if running else _task(simulation, chance))
+    simulation.work(40)
+    simulation.pass_time(7.0)
+    simulation.work(chance.choice([20, 40, 80]))
+    simulation.judge()
+    simulation.end_notify(commit=True)
+
+
 def _cancel(simulation: Simulation, chance: random.Random) -> None:
     simulation.cancel(_task(simulation, chance))
 
@@ -121,8 +133,8 @@ Moves = Sequence[tuple[Callable[[Simulation, random.Random], None], float]]
 
 _GUEST_MOVES: Moves = (
     (_work, 45), (_notify, 6), (_pass_time, 5), (_start, 12), (_kill, 9), (_stop, 4), (_go_on, 6), (_usurp, 4),
-    (_drain, 2), (_cut, 5), (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_cancel, 0.5), (_pause, 2),
-    (_resume, 3),
+    (_drain, 2), (_cut, 5), (_launch, 6), (_begin_notify, 4), (_end_notify, 4), (_send_slowly, 3), (_cancel, 0.5),
+    (_pause, 2), (_resume, 3),
 )  # fmt: skip
 #: One task has fewer moments at which a fault hurts, so there are more faults.
 _COMPONENT_MOVES: Moves = (

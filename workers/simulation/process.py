@@ -95,6 +95,11 @@ class Process:
         return self.stopped_at is None
 
     @property
+    def has_frozen(self) -> bool:
+        """Its clock has lost time."""
+        return self._frozen > 0
+
+    @property
     def is_busy(self) -> bool:
         """Whether its worker has tasks in memory."""
         return self.worker is not None and self.worker.task_count > 0

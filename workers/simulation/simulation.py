@@ -29,6 +29,8 @@ _log = logging.getLogger("workers.simulation")
 #: Steps after which a run that should come to its end is taken for one that never will.
 MOST_STEPS = 200_000
 _RESTS_BETWEEN_LOOKS = 3
+#: Seconds that a timer may be late once there are no faults any more: some polls, and what broken connections cost.
+_LATEST = 20.0
 
 
 class Simulation(ABC):
@@ -46,6 +48,7 @@ class Simulation(ABC):
         self.count: Counter[str] = Counter()
         self.trace: list[str] = []
         self.now = Snapshot()
+        self._healed_at = 0
         self._database = database
         self._config = config
         self._scheduler = Scheduler(database, chance, config, workers)
@@ -73,8 +76,8 @@ class Simulation(ABC):
         """What must not be, besides what no task may do."""
 
     @abstractmethod
-    def answer(self, request: Request) -> Response:
-        """What an outside service says."""
+    def answer(self, process: Process, request: Request) -> Response:
+        """What an outside service says to this process."""
 
     @abstractmethod
     def replay(self, task_id: int) -> tuple[Play, str]:
@@ -141,6 +144,7 @@ class Simulation(ABC):
     def _operate(self, what: str, task_id: int) -> None:
         parameters = {"task_id": task_id, "reason_index": FAILURE_LOG_INDEX}
         is_done = self._database.operate(what, parameters)
+        self.ledger.operated.add(task_id)
         self.count[what] += is_done
         self.tell(f"an operator says {what} to task {task_id}{'' if is_done else ', whose row is locked'}")
 
@@ -235,8 +239,22 @@ class Simulation(ABC):
         """Look at the database. Raises Violation when a promise is broken."""
         before, self.now = self.now, Snapshot.of(self._database.snapshot())
         self.trace.extend(_difference(before, self.now))
-        for problem in (*self._scheduler.wrong, *problems(before, self.now, self.ledger), *self.problems(self.now)):
+        for problem in (
+            *self._scheduler.wrong, *problems(before, self.now, self.ledger), *self._buried_alive(before),
+            *self.problems(self.now),
+        ):  # fmt: skip
             raise Violation(problem)
+
+    def _buried_alive(self, before: Snapshot) -> Iterator[str]:
+        """Nobody takes the tasks of a worker whose heartbeat is young, unless it is known to be dead."""
+        for process in self._scheduler.slots:
+            if process is None or process.is_draining or not process.worker_ids:
+                continue
+            heartbeat = before.workers.get(process.worker_ids[-1])
+            if heartbeat is None or process.worker_ids[-1] in self.now.workers:
+                continue
+            if (silence := (self.now.at - heartbeat) / 1e6) < self._config.heartbeat_timeout:
+                yield f"{process} was presumed dead {silence:g} s after its heartbeat"
 
     def heal(self) -> None:
         """There are no faults any more: everything has to come to its end in time. Raises Violation."""
@@ -247,9 +265,11 @@ class Simulation(ABC):
             self.go_on(slot)
             self.start(slot)
         self.judge()
+        self._healed_at = self.now.at
+        self._go_on_until("at rest", self._is_at_rest)
         for task in self.now.unfinished:
             self.release(task.id)
-        self._come_to_an_end()
+        self._go_on_until("at its end", self._is_over)
         self.count["events"] = sum(len(journal) for journal in self.now.journals.values())
         self.count.update(task.state.value for task in self.now.tasks.values())
         self.count["leases"] = sum(task.lease for task in self.now.tasks.values())
@@ -309,7 +329,7 @@ class Simulation(ABC):
         reclaim = partial(sibling.worker.reclaim, list(process.worker_ids), culprits)
         sibling.loop.create_task(_quietly(reclaim))
 
-    def _come_to_an_end(self) -> None:
+    def _go_on_until(self, what: str, is_reached: Callable[[], bool]) -> None:
         rest = self.longest_rest()
         deadline = self._scheduler.seconds + rest
         rests = 0
@@ -317,23 +337,44 @@ class Simulation(ABC):
             if self._step():
                 continue
             rests += 1
-            if rests % _RESTS_BETWEEN_LOOKS == 0 and self._is_over():
+            if rests % _RESTS_BETWEEN_LOOKS == 0 and is_reached():
                 return
             for slot in range(self.workers):
                 self.start(slot)
             if self._scheduler.seconds > deadline:
-                raise Violation(f"not at its end {rest:g} s after the last fault: {self._unfinished()}")
+                raise Violation(f"not {what} {rest:g} s after the last fault: {self._unfinished()}")
             self._scheduler.wait_for_timer()
-        raise Violation(f"not at its end after {MOST_STEPS} steps: {self._unfinished()}")
+        raise Violation(f"not {what} after {MOST_STEPS} steps: {self._unfinished()}")
+
+    def _is_at_rest(self) -> bool:
+        """All that could go on have: who is left waits for a notification that has not been sent, or for an operator.
+
+        What is sent after this wakes a task also when what was sent before did not.
+        """
+        self._judge_after_faults()
+        return all(
+            task.state is TaskState.PAUSED
+            or (task.state is TaskState.SUSPENDED and task.wakeup_at is None and not self.now.pending[task.id])
+            for task in self.now.unfinished
+        )
+
+    def _judge_after_faults(self) -> None:
+        """Without faults nobody is late either."""
+        self.judge()
+        for task in self.now.unfinished:
+            if task.state is TaskState.SUSPENDED and task.wakeup_at is not None:
+                late = (self.now.at - max(task.wakeup_at, self._healed_at)) / 1e6
+                if late > _LATEST:
+                    raise Violation(f"{task} was to wake {late:g} s ago")
 
     def _is_over(self) -> bool:
         """All tasks are at their end, and of the dead nothing is left."""
-        self.judge()
+        self._judge_after_faults()
         for task in self.now.unfinished:
             if task.state is TaskState.PAUSED:
                 self.resume(task.id)
         alive = {id_ for process in self._scheduler.slots if process for id_ in process.worker_ids[-1:]}
-        return not self.now.unfinished and self.now.workers <= alive and not self.now.open_transactions
+        return not self.now.unfinished and self.now.workers.keys() <= alive and not self.now.open_transactions
 
     def _unfinished(self) -> str:
         return ", ".join(f"{task} is {task.state}" for task in self.now.unfinished) or "dead workers are left"

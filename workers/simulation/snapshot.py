@@ -40,15 +40,18 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The database at one moment. `pending` is the data of notifications, by receiver."""
+    """The database at one moment, `at` microseconds since 1970. `pending` is the data of notifications, by receiver,
+    `workers` when the last heartbeat of each worker was.
+    """
 
     tasks: dict[int, TaskRow] = field(default_factory=dict)
     journals: dict[int, list[Recorded]] = field(default_factory=dict)
     logs: dict[int, dict[int, str]] = field(default_factory=dict)
     pending: dict[int, list[Any]] = field(default_factory=dict)
     effects: list[tuple[int, int, int]] = field(default_factory=list)
-    workers: frozenset[int] = frozenset()
+    workers: dict[int, int] = field(default_factory=dict)
     open_transactions: int = 0
+    at: int = 0
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Snapshot:
@@ -65,14 +68,18 @@ class Snapshot:
             pending[task].append(json.loads(data))
         effects = [(task, index, lease) for task, index, lease in found["effects"]]
         return cls(
-            {task.id: task for task in rows}, journals, logs, pending, effects, frozenset(found["workers"]),
-            found["open_transactions"],
+            {task.id: task for task in rows}, journals, logs, pending, effects, dict(found["workers"]),
+            found["open_transactions"], found["at"],
         )  # fmt: skip
 
     def reason(self, task_id: int) -> str:
         """Why a task failed or was quarantined, as its log says."""
         log = self.logs[task_id]
         return log.get(FAILURE_LOG_INDEX) or log.get(CRASH_LOG_INDEX, "for no reason that its log would tell")
+
+    def printed(self, task_id: int) -> dict[int, str]:
+        """The log of a task without why it ended."""
+        return {index: text for index, text in self.logs[task_id].items() if index < FAILURE_LOG_INDEX}
 
     @property
     def unfinished(self) -> list[TaskRow]:
@@ -82,7 +89,8 @@ class Snapshot:
 @dataclass
 class Ledger:
     """`sent` counts notifications by sender and receiver, `requests` tells what was sent by HTTP by task and index,
-    `deaths` counts what was reported of a task; `deadlines` and `wakeups` are those first seen, by task and index.
+    `deaths` counts what was reported of a task; `deadlines` and `wakeups` are those first seen, by task and index;
+    operators did something to the tasks in `operated`.
     """
 
     sent: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -91,4 +99,5 @@ class Ledger:
     deadlines: dict[tuple[int, int], int] = field(default_factory=dict)
     wakeups: dict[tuple[int, int], int] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    operated: set[int] = field(default_factory=set)
     faults: int = 0

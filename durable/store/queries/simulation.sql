@@ -71,6 +71,10 @@ RETURNING id;
 -- The data of a task as its workflow gets it.
 SELECT data::text FROM durable.task WHERE id = %(task)s;
 
+-- name: lease_of
+-- Under which lease a task runs now; no row when it does not.
+SELECT lease FROM durable.task WHERE id = %(task)s AND state = 'active';
+
 -- name: add_effect
 -- What a task does by SQL; it adds its values.
 INSERT INTO simulation.effect (task_id, index, lease) VALUES;
@@ -91,6 +95,8 @@ SELECT json_build_object(
             FROM durable.notification),
     'effects', (SELECT coalesce(json_agg(json_build_array(task_id, index, lease) ORDER BY task_id, index), '[]')
             FROM simulation.effect),
-    'workers', (SELECT coalesce(json_agg(id ORDER BY id), '[]') FROM durable.worker),
+    'workers', (SELECT coalesce(json_agg(json_build_array(
+            id, (extract(epoch FROM heartbeat_at) * 1000000)::bigint) ORDER BY id), '[]') FROM durable.worker),
+    'at', (extract(epoch FROM durable.now()) * 1000000)::bigint,
     'open_transactions', (SELECT count(*) FROM durable.guest_transaction)
 );
