@@ -54,7 +54,10 @@ def test_the_same_seed_makes_the_same_run(simulated: SimulatedDatabase) -> None:
 
 
 #: What needs a coincidence more than the others, and so many runs to be found.
-_RARE = {"a request leaves too early": pytest.mark.chaos(minutes=2)}
+_RARE = {
+    way: pytest.mark.chaos(minutes=2)
+    for way in ("a request leaves too early", "a failed commit is taken for a good one", "leases are trusted for ever")
+}
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, marks=_RARE.get(way, ())) for way in WAYS])
