@@ -92,8 +92,9 @@ class ClaimLoop:
         self._full = limit <= 0
         if self._full:
             return self._config.poll_interval
+        asked_at = self._clock.monotonic()
         claim = await self._store.claim(self._worker_id, limit, self._lacking)
-        self._clock.learn(claim.now)
+        self._clock.learn(claim.now, asked_at)
         if claim.tasks:
             passing("claim.done")
             _count(claim)

@@ -50,7 +50,7 @@ class Heartbeat:
                 raise LeaseLost("no heartbeat reached the database for too long")
 
     async def _beat(self) -> bool:
-        sent = self._time()
+        sent, asked_at = self._time(), self._clock.monotonic()
         try:
             renewal = await self._store.heartbeat(self._worker_id, self._config.heartbeat_timeout)
         except (JournalUnavailable, psycopg.Error) as error:
@@ -62,7 +62,7 @@ class Heartbeat:
             raise LeaseLost("the worker was presumed dead and its tasks were taken back")
         self._is_late = False
         passing("heartbeat.done")
-        self._clock.learn(renewal.now)
+        self._clock.learn(renewal.now, asked_at)
         self._turns.learn(renewal.position, renewal.workers)
         metrics.worker_heartbeat.set(renewal.now)
         self.trusted_until = sent + self._believes

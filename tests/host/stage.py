@@ -46,7 +46,7 @@ class HostTime:
 
     def set(self, database_time: int) -> None:
         """The database's time is this from now on, in nanoseconds since the Unix epoch."""
-        self.clock.learn(database_time // SECOND)
+        self.clock.learn(database_time // SECOND, self.nanoseconds)
         self.nanoseconds += database_time - self.clock.now()
 
     def advance(self, seconds: float) -> None:

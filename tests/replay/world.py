@@ -97,7 +97,7 @@ class World:
     def _new_run(self) -> Run:
         self._run = None
         clock = DatabaseClock(self._time)
-        clock.learn(0)
+        clock.learn(0, clock.monotonic())
         change = self.change
         task = ClaimedTask(
             TASK, "t", "null", _CREATED, 1, self.runs, len(self.journal), change.wait_index, change.wait_until
