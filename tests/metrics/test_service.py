@@ -109,7 +109,16 @@ def test_no_counter_goes_backwards_while_workers_die(database: Database, service
     assert scrape(url).families.keys() == EVERYTHING
 
 
+def wait_for_heartbeats(url: str) -> None:
+    def told() -> bool:
+        seen = scrape(url)
+        return all(seen.has("durable_worker_heartbeat_timestamp_seconds", worker=worker) for worker in "12")
+
+    wait_until(told, "a heartbeat of both workers")
+
+
 def test_series_do_not_grow_with_tasks_and_name_none(database: Database, url: str) -> None:
+    wait_for_heartbeats(url)
     before = scrape(url)
     for number in range(50):
         database.launch("ten-events", task_name=f"{SECRET_NAME}-{number}")
@@ -125,7 +134,7 @@ def test_series_do_not_grow_with_tasks_and_name_none(database: Database, url: st
 
 
 def test_each_worker_tells_its_room_and_its_heartbeat(database: Database, url: str) -> None:
-    wait_until(lambda: scrape(url).has("durable_worker_heartbeat_timestamp_seconds", worker="2"), "a heartbeat")
+    wait_for_heartbeats(url)
     now = database.value("SELECT extract(epoch FROM durable.now())::float8")
     for slot in "12":
         assert scrape(url).value("durable_worker_slots", worker=slot) == 1000
