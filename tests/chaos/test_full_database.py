@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -85,8 +86,15 @@ def template(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> EmbeddedServer:
-    return EmbeddedServer(tmp_path / "home" / "durable" / "postgres")
+def home() -> Iterator[Path]:
+    """Short enough for a socket to be in it: the URL has to be known before there is a server."""
+    with tempfile.TemporaryDirectory(prefix="durable-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def server(home: Path) -> EmbeddedServer:
+    return EmbeddedServer(home / "durable" / "postgres")
 
 
 @pytest.fixture
@@ -98,9 +106,9 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
 
 @pytest.fixture
 def service(
-    database: Database, cache_folder: Path, server: EmbeddedServer, template: Path, tmp_path: Path
+    database: Database, cache_folder: Path, home: Path, server: EmbeddedServer, template: Path, tmp_path: Path
 ) -> Iterator[ServiceWithFullDisk]:
-    service = ServiceWithFullDisk(database, cache_folder, tmp_path / "home", server, template, tmp_path / "log")
+    service = ServiceWithFullDisk(database, cache_folder, home, server, template, tmp_path / "log")
     try:
         service.start()
         yield service
