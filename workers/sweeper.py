@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from workers.identity import is_gone
 
 _log = logging.getLogger("durable.sweeper")
 _RECLAIM_BATCH = 1000
+#: Sweeps from one look for tasks of nobody to the next: they are rare, and an idle worker asks for little.
+_BETWEEN_LOOKS_FOR_STRANDED = 6
 # A row may be locked by the last statement of the dead worker, which the server is still at; not for long.
 _LOCKED_PAUSE = 0.1
 _IDLE_ROUNDS = 20
@@ -32,9 +35,10 @@ class Sweeper:
         self._identity = identity
 
     async def run(self) -> None:
-        while True:
+        for sweep in itertools.count():
             await self.reclaim_dead()
-            await self.take_up_stranded()
+            if sweep % _BETWEEN_LOOKS_FOR_STRANDED == 0:
+                await self.take_up_stranded()
             await self._store.wake_all_waiting()
             # Jitter, so that the workers of a fleet do not sweep at the same moment.
             await asyncio.sleep(self._config.heartbeat_interval * random.uniform(0.8, 1.2))
