@@ -68,7 +68,7 @@ class ClaimLoop:
             pause = await self.claim_once()
             if self._restraint.is_on:
                 # Whatever is hinted at: tasks that were put back are ready again, which is a hint.
-                await asyncio.sleep(self._config.poll_interval)
+                await asyncio.sleep(min(self._config.poll_interval, self._config.heartbeat_interval))
             elif pause > 0:
                 try:
                     async with asyncio.timeout(pause):

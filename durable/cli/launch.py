@@ -8,7 +8,7 @@ from durable.cli.following import tail_log, wait_for_end
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.cli.output import print_done
-from durable.cli.parameters import FILE, json_or_file
+from durable.cli.parameters import DATA, FILE
 from durable.operations.data import Json, task_data, task_name
 
 
@@ -19,13 +19,7 @@ from durable.operations.data import Json, task_data, task_name
 )
 @click.argument("name")
 @click.argument("component", type=FILE)
-@click.option(
-    "--data",
-    metavar="JSON",
-    callback=json_or_file,
-    default="null",
-    help="What the task reads; null when not given, @FILE a file.",
-)
+@DATA
 @click.option("--tail", "--follow", "-f", "tail", is_flag=True, help="Print the task's log until it ends.")
 @click.option("--wait", "waits", is_flag=True, help="Wait until the task ends.")
 @click.pass_obj

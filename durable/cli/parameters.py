@@ -43,3 +43,13 @@ def json_or_file(ctx: click.Context, parameter: click.Parameter, value: str) -> 
         raise click.BadParameter(f"{value[1:]} is not UTF-8 text") from None
     except OSError as error:
         raise click.BadParameter(f"cannot read {value[1:]}: {error.strerror}") from None
+
+
+#: What a task is given, as `data`.
+DATA = click.option(
+    "--data",
+    metavar="JSON",
+    callback=json_or_file,
+    default="null",
+    help="What the task reads; null when not given, @FILE a file.",
+)

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from durable.cli.invocation import Invocation
 from durable.cli.options import Command
 from durable.cli.output import print_rows
-from durable.cli.parameters import FILE, json_or_file
+from durable.cli.parameters import DATA, FILE
 from durable.errors import DurableError, UsageError
 from durable.operations.data import Json, notification_data, task_data
 from durable.operations.programs import read_component
@@ -35,13 +35,7 @@ _OF_A_COMPONENT = ("data", "notifications", "http_body", "sql")
     "durable simulate --runs 100",
 )
 @click.argument("component", required=False, type=FILE)
-@click.option(
-    "--data",
-    metavar="JSON",
-    callback=json_or_file,
-    default="null",
-    help="What the task reads; null when not given, @FILE a file.",
-)
+@DATA
 @click.option(
     "--notify", "notifications", metavar="EVENT=JSON", multiple=True, help="A notification for the task, in this order."
 )

@@ -11,8 +11,6 @@ import random
 import re
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,15 +61,6 @@ class ServiceWithFullDisk(Service):
     @property
     def ballast(self) -> Path:
         return as_seen_by(self.process.pid, self._cluster) / "ballast"
-
-    def readiness(self) -> tuple[int, str]:
-        [url] = re.findall(r"served at (http\S+)/metrics", self.log)
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, refusal.read().decode()
 
 
 @pytest.fixture

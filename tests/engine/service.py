@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +54,16 @@ class Service:
         """Worker processes that are alive, as the kernel knows them."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children]
+
+    def readiness(self) -> tuple[int, str]:
+        """What /readyz answers, wherever that is served."""
+        [url] = re.findall(r"served at (http\S+)/metrics", self.log)
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read().decode()
 
     def wait_for_workers(self, count: int) -> None:
         def registered() -> bool:

@@ -7,10 +7,7 @@ one.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,6 @@ from durable import config
 from durable.errors import DatabaseUnavailable
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
-from tests.engine.service import Service
 from tests.impaired import SAYS, impaired
 from workers.worker import Worker
 
@@ -31,16 +27,6 @@ LATE = "the heartbeat did not reach the database; trying again: "
 _SETTINGS = {"poll_interval": "0.1", "heartbeat_interval": "1", "metrics_addr": "127.0.0.1:0"}
 
 
-def readiness(service: Service) -> tuple[int, str]:
-    [url] = re.findall(r"served at (http\S+)/metrics", service.log)
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read().decode()
-
-
 def test_tasks_wait_and_end_exactly_once(database: Database, start_service: StartService) -> None:
     database.query("CREATE SCHEMA app")
     database.query("CREATE TABLE app.step (task_id bigint, step integer)")
@@ -49,7 +35,7 @@ def test_tasks_wait_and_end_exactly_once(database: Database, start_service: Star
     with impaired(database.url, "INSERT ON durable.event"):
         tasks = [database.launch("sql-exactly-once", {"steps": 3}) for _ in range(TASKS)]
         wait_until(lambda: REFUSES in service.log, "it says so")
-        assert readiness(service) == (503, "the database cannot write; the log of worker 1 says why\n")
+        assert service.readiness() == (503, "the database cannot write; the log of worker 1 says why\n")
         time.sleep(LONG)
         assert service.log.count(REFUSES) == 1
         runs = int(database.value("SELECT sum(lease) FROM durable.task"))
@@ -63,7 +49,7 @@ def test_tasks_wait_and_end_exactly_once(database: Database, start_service: Star
         database.assert_dense(task)
     steps = database.query("SELECT task_id, step, count(*) FROM app.step GROUP BY 1, 2")
     assert sorted(steps) == [(task, step, 1) for task in tasks for step in range(3)]
-    wait_until(lambda: readiness(service) == (200, "ready\n"), "readiness")
+    wait_until(lambda: service.readiness() == (200, "ready\n"), "readiness")
     assert service.log.count("tasks are claimed as usual again") == 1
 
     with impaired(database.url, "UPDATE ON durable.task"):
