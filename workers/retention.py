@@ -23,12 +23,13 @@ _LONGEST = 1.0
 class Retention:
     """Runs as one asyncio task until it is cancelled."""
 
-    def __init__(self, config: Config, session: Session) -> None:
+    def __init__(self, config: Config, session: Session, worker_id: int) -> None:
         self._config = config
+        self._begins_after = random.Random(worker_id).uniform(0, _INTERVAL)  # not all of a fleet at the same moment
         self._store = RetentionStore(session, min(_LONGEST, config.heartbeat_timeout / 10))
 
     async def run(self) -> None:
-        await asyncio.sleep(random.uniform(0, _INTERVAL))
+        await asyncio.sleep(self._begins_after)
         while True:
             try:
                 await self.apply()

@@ -78,7 +78,7 @@ class Shift:
         )  # fmt: skip
         self._heartbeat = Heartbeat(config, self._leases, worker_id, clock, self._turns)
         self._sweeper = Sweeper(config, LeaseStore(sessions.sweep), worker_id, identity)
-        self._retention = Retention(config, sessions.sweep)
+        self._retention = Retention(config, sessions.sweep, worker_id)
         self._listener = sessions.listener(self._task_changed, self._notified)
         self._maybe_waiting: set[int] = set()
         self._maybe_lost: set[int] = set()

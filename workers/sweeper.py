@@ -35,13 +35,14 @@ class Sweeper:
         self._identity = identity
 
     async def run(self) -> None:
+        jitter = random.Random(self._worker_id)
         for sweep in itertools.count():
             await self.reclaim_dead()
             if sweep % _BETWEEN_LOOKS_FOR_STRANDED == 0:
                 await self.take_up_stranded()
             await self._store.wake_all_waiting()
             # Jitter, so that the workers of a fleet do not sweep at the same moment.
-            await asyncio.sleep(self._config.heartbeat_interval * random.uniform(0.8, 1.2))
+            await asyncio.sleep(self._config.heartbeat_interval * jitter.uniform(0.8, 1.2))
 
     async def reclaim_dead(self) -> int:
         """Take back the tasks of workers without heartbeat, and of processes of this host that are gone."""

@@ -39,7 +39,7 @@ async def sweep_session(database: Database, config: Config) -> AsyncIterator[Ses
 
 async def apply(database: Database, config: Config) -> None:
     async with sweep_session(database, config) as session:
-        await Retention(config, session).apply()
+        await Retention(config, session, 1).apply()
 
 
 def old_task(database: Database, events: int, state: str = "complete", *, notifications: int = 0) -> int:
@@ -105,7 +105,7 @@ def test_journals_go_that_take_longer_than_a_statement_may_and_a_reclaim_does_no
 
     async def scenario() -> None:
         async with sweep_session(database, config) as session:
-            retention = asyncio.create_task(Retention(config, session).apply())
+            retention = asyncio.create_task(Retention(config, session, 1).apply())
             await asyncio.to_thread(wait_until, lambda: count(database, "event") < 2800, "something is deleted")
             assert await Sweeper(config, LeaseStore(session), 0, this_process()).reclaim_dead() == 1
             assert not retention.done(), "there was nothing to wait for"
@@ -180,7 +180,7 @@ def test_what_cannot_be_deleted_is_told_and_tried_again(
     async def scenario() -> None:
         config = settings(database)
         async with sweep_session(database, config) as session:
-            retention = asyncio.create_task(Retention(config, session).run())
+            retention = asyncio.create_task(Retention(config, session, 1).run())
             await asyncio.to_thread(wait_until, lambda: len(caplog.records) >= 2, "two warnings")
             database.query("DROP TRIGGER refuse ON durable.task")
             await asyncio.to_thread(wait_until, lambda: count(database, "task") == 0, "the task goes")

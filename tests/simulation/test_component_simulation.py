@@ -25,7 +25,7 @@ from workers.simulation import Component, SimulatedDatabase, simulate_component
 from workers.simulation.component_simulation import TASK, ComponentSimulation, Loaded
 from workers.simulation.ending import Ending, Expected
 from workers.simulation.replay import replay_problems
-from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.scheduler import nothing_by_real_time
 from workers.simulation.snapshot import Snapshot
 
 
@@ -67,7 +67,7 @@ def ended(simulated: SimulatedDatabase) -> tuple[Snapshot, Ending, Play, str, Co
     """A task that has ended without faults, and what would run it again."""
     loaded = Loaded(component("six-steps"))
     chance = random.Random(1)
-    with nothing_by_real_chance(chance):
+    with nothing_by_real_time():
         simulation = ComponentSimulation(simulated, chance, loaded, Config(), workers=1)
         simulation.start(0)
         simulation.launch()

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from tests.proof import figure
 from workers.simulation import SimulatedDatabase
 from workers.simulation.guest_simulation import GuestSimulation
-from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.scheduler import nothing_by_real_time
 
 SLOTS = st.integers(0, 2)
 TASKS = st.integers(1, 4)
@@ -46,7 +46,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**32 - 1), tasks=TASKS)
     def begin(self, seed: int, tasks: int) -> None:
         chance = random.Random(seed)
-        self._stack.enter_context(nothing_by_real_chance(chance))
+        self._stack.enter_context(nothing_by_real_time())
         self._simulation = GuestSimulation(self.database, chance)
         self._stack.callback(self._simulation.close)
         for slot in range(3):

@@ -8,6 +8,7 @@ import select
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
@@ -24,10 +25,21 @@ _TASK = load("task")
 #: 2030-01-01T00:00:00Z in microseconds since the Unix epoch: when every run begins.
 BEGINNING = 1_893_456_000_000_000
 _PATIENCE = 0.002  # real seconds after which a statement that has not answered may be waiting for a lock
+_BRIEFLY = 0.0002
 _HANGS = 60.0
 
 #: One hint as a listener gets it: channel and payload.
 Hint = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody waits for an answer. `session` is the process of the server, None while it begins; it may be blocked by
+    a lock as long as nobody has cancelled it.
+    """
+
+    session: int | None
+    may_be_blocked: bool = True
 
 
 @contextmanager
@@ -121,7 +133,8 @@ class SimulatedDatabase:
 
     def hints(self) -> list[Hint]:
         """What was notified since the last time. The server hands over what was committed with the next answer."""
-        self._connection.execute("SELECT 1", prepare=True)
+        for _ in range(2):  # what comes at the very end of an answer psycopg hands over with the next one
+            self._connection.execute("SELECT 1", prepare=True)
         hints, self._hints = self._hints, []
         return hints
 
@@ -140,36 +153,43 @@ class SimulatedDatabase:
         self._connection.close()
 
     # -- what the server is at ---------------------------------------------------------------------------------------
-    def settle(self, waiting: Mapping[int, int | None], gone: set[int]) -> set[int]:
-        """Wait until no statement is under way any more; the descriptors whose answers have come.
+    def settle(self, waiting: Mapping[int, Waiting], gone: set[int]) -> set[int]:
+        """Wait until no statement is under way any more; the descriptors whose answers have come, whole.
 
-        `waiting` maps descriptors that wait for an answer to the process of their session, None while it begins. Those
-        left out of the result wait for a lock. `gone` are sessions whose client is no more; those that have ended are
-        taken out.
+        `waiting` has the descriptors that wait for an answer. Those left out of the result wait for a lock. `gone` are
+        sessions whose client is no more; those that have ended are taken out.
         """
         began = time.monotonic()
         while True:
             answered = _readable(waiting)
-            late = {fd: pid for fd, pid in waiting.items() if fd not in answered}
-            if not late and not gone:
+            late = waiting.keys() - answered
+            elapsed = time.monotonic() - began
+            is_patient = late and not gone and elapsed < _PATIENCE
+            if not is_patient and self._is_settled(waiting, answered, gone):
                 return answered
-            if time.monotonic() - began > _PATIENCE or gone:
-                self._take_out_ended(gone)
-                if self._blocked({pid for pid in late.values() if pid} | gone) >= {*late.values(), *gone}:
-                    return answered
-            if time.monotonic() - began > _HANGS:
-                raise TimeoutError(f"PostgreSQL has not answered for {_HANGS:g} s: {sorted(map(str, late.values()))}")
+            if elapsed > _HANGS:
+                raise TimeoutError(f"PostgreSQL has not answered for {_HANGS:g} s: {[waiting[fd] for fd in late]}")
             if late:
                 _wait_for_any(late, _PATIENCE)
-            elif gone:
-                time.sleep(0.0002)
+            else:
+                time.sleep(_BRIEFLY)
 
-    def _take_out_ended(self, gone: set[int]) -> None:
+    def _is_settled(self, waiting: Mapping[int, Waiting], answered: set[int], gone: set[int]) -> bool:
+        """In this order: once those who have answered are at rest and the gone ended, who waits for a lock waits on."""
+        late = [one for descriptor, one in waiting.items() if descriptor not in answered]
+        if self._are_at_work({waiting[descriptor].session for descriptor in answered} - gone - {None}):
+            return False
         if gone:
             gone &= {row[0] for row in self.execute("alive", {"pids": list(gone)})}
+        stuck = {one.session for one in late} | gone
+        return all(one.may_be_blocked for one in late) and stuck <= self._blocked(stuck - {None})
 
-    def _blocked(self, pids: set[int]) -> set[int | None]:
-        return {row[0] for row in self.execute("blocked", {"pids": list(pids)})} if pids else set()
+    def _are_at_work(self, sessions: set[int | None]) -> bool:
+        """Whether one has not said all: an answer may come in pieces, that of a statement that fails always does."""
+        return bool(sessions) and bool(self.execute("at_work", {"pids": list(sessions)}))
+
+    def _blocked(self, sessions: set[int | None]) -> set[int]:
+        return {row[0] for row in self.execute("blocked", {"pids": list(sessions)})} if sessions else set()
 
 
 def _statement(name: str) -> str:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from durable.store.session import Connection
+from workers.simulation.connection import SimulatedConnection
 from workers.simulation.database import Hint
 from workers.simulation.loop import SimulatedLoop
 
@@ -21,16 +21,23 @@ class Connections:
     """The database connections that one process has open."""
 
     def __init__(self) -> None:
-        self._all: list[Connection] = []
+        self._all: dict[SimulatedConnection, int] = {}  # with the process id of the server's side
 
-    def add(self, connection: Connection) -> Connection:
-        self._all = [one for one in self._all if not one.closed]
-        self._all.append(connection)
+    def add(self, connection: SimulatedConnection) -> SimulatedConnection:
+        self._all[connection] = connection.pgconn.backend_pid
         return connection
 
     def sessions(self) -> dict[int, int]:
         """Process ids of the server's side, by descriptor."""
-        return {one.pgconn.socket: one.pgconn.backend_pid for one in self._all if not one.closed}
+        return {one.pgconn.socket: pid for one, pid in self._all.items() if not one.closed}
+
+    def must_answer(self) -> set[int]:
+        """Descriptors of those whose statement the server has been told to cancel."""
+        return {one.pgconn.socket for one in self._all if one.is_cancelled and not one.closed}
+
+    def closed(self) -> set[int]:
+        """The process ids of the server's side of those that have been closed since the last time."""
+        return {self._all.pop(one) for one in [one for one in self._all if one.closed]}
 
     def cut(self, descriptor: int) -> int:
         """Cut one off, as a network does: neither side is told in advance. The process id of the server's side."""
@@ -48,7 +55,7 @@ class Connections:
         self._all.clear()
 
 
-def _cut(connection: Connection) -> int:
+def _cut(connection: SimulatedConnection) -> int:
     # Not closed: libpq may be in the middle of it, and finds out as it would of any broken connection.
     with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate, contextlib.suppress(OSError):
         duplicate.shutdown(socket.SHUT_RDWR)

@@ -19,7 +19,7 @@ from workers.simulation.ending import Ending, Expected
 from workers.simulation.guest_simulation import GuestSimulation
 from workers.simulation.invariants import Violation
 from workers.simulation.plan import begin, make_a_move
-from workers.simulation.scheduler import nothing_by_real_chance
+from workers.simulation.scheduler import nothing_by_real_time
 from workers.simulation.simulation import Simulation
 
 S = TypeVar("S", bound=Simulation)
@@ -82,7 +82,7 @@ def simulate_component(
 def _run(seed: int, new: Callable[[random.Random], S], steps: int, at_the_end: Callable[[S], None]) -> RunResult:
     chance = random.Random(seed)
     problem = None
-    with nothing_by_real_chance(chance), _without_logs():
+    with nothing_by_real_time(), _without_logs():
         simulation = new(chance)
         try:
             begin(simulation, chance)
@@ -112,7 +112,7 @@ def _compare(simulation: ComponentSimulation) -> None:
 def _expected(database: SimulatedDatabase, loaded: Loaded, config: Config, entropy: int) -> Expected:
     def ending(began: float, walk: Callable[[Simulation, random.Random], None]) -> Ending:
         chance = random.Random(entropy)
-        with nothing_by_real_chance(chance), _without_logs():
+        with nothing_by_real_time(), _without_logs():
             simulation = ComponentSimulation(database, chance, loaded, config, workers=1, entropy=entropy, began=began)
             try:
                 simulation.start(0)

@@ -8,9 +8,11 @@ to the next timer.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import select
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from contextlib import contextmanager
 from psycopg import waiting
 
 from durable.config import Config
-from workers.simulation.database import BEGINNING, SimulatedDatabase
+from workers.simulation.database import BEGINNING, SimulatedDatabase, Waiting
 from workers.simulation.process import Process
 
 _NEVER = float("inf")
@@ -137,7 +139,7 @@ class Scheduler:
 
     def settle(self) -> None:
         """Wait until the server is done with what it was told, or waits for a lock itself."""
-        waiting: dict[int, int | None] = {}
+        waiting: dict[int, Waiting] = {}
         owners: dict[int, Process] = {}
         for process in self.slots:
             if process is None:
@@ -146,9 +148,10 @@ class Scheduler:
             self._stop_waiting_at_closed(process)
             known = self._answered.get(process, {})
             self._answered[process] = known = {fd: None for fd in known if fd in process.loop.readers}
+            self._gone |= process.connections.closed()
             if new := [fd for fd in process.loop.readers if fd not in known]:
-                sessions = process.connections.sessions()
-                waiting.update({fd: sessions.get(fd) for fd in new})
+                sessions, must_answer = process.connections.sessions(), process.connections.must_answer()
+                waiting.update({fd: Waiting(sessions.get(fd), fd not in must_answer) for fd in new})
                 owners.update(dict.fromkeys(new, process))
         if waiting or self._gone:
             answered = self._database.settle(waiting, self._gone)
@@ -198,15 +201,23 @@ def _is_open(descriptor: int) -> bool:
 
 
 @contextmanager
-def nothing_by_real_chance(chance: random.Random) -> Iterator[None]:
-    """What has no source of its own follows the seed, too: the jitter of sweeps, and psycopg, which gives way to others
-    when it has been busy for a while in real time.
+def nothing_by_real_time() -> Iterator[None]:
+    """psycopg follows the seed, too: it counts by the clock of the process that it is in, never gives way to others for
+    having been busy, and does not look whether an answer is there already while it writes.
     """
-    busy_time, state = waiting.MAX_BUSY_TIME, random.getstate()
+    kept = {name: getattr(waiting, name) for name in ("MAX_BUSY_TIME", "monotonic", "_ready")}
     waiting.MAX_BUSY_TIME = _NEVER
-    random.seed(chance.random())
+    waiting.monotonic = _time_of_process  # type: ignore[attr-defined]
+    waiting._ready = lambda descriptor, wanted: wanted & waiting.READY_W
     try:
         yield
     finally:
-        waiting.MAX_BUSY_TIME = busy_time
-        random.setstate(state)
+        for name, value in kept.items():
+            setattr(waiting, name, value)
+
+
+def _time_of_process() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # a connection of the simulation itself
+        return time.monotonic()

@@ -25,6 +25,7 @@ from durable.store.session import Connection, Session
 from durable.store.type_catalog import TypeCatalog
 from workers.listener import Listener
 from workers.sessions import Sessions
+from workers.simulation.connection import SimulatedConnection
 from workers.simulation.process import Connections, Hints, Process
 from workers.worker import Worker
 
@@ -53,7 +54,12 @@ class _Session(Session):
     connections: Connections
 
     async def _dial(self) -> Connection:
-        return self.connections.add(await super()._dial())
+        return self.connections.add(await _connect(self._url, f"durable {self._name}"))
+
+    async def _connect(self) -> Connection:
+        connection = await super()._connect()
+        await connection.execute("SET lock_timeout = 0")  # the server counts in real time
+        return connection
 
 
 class _Sessions(Sessions):
@@ -107,13 +113,15 @@ class _GuestConnections:
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> SimulatedConnection:
         try:
-            return await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, application_name="durable guest", connect_timeout=60
-            )
+            return await _connect(self._url, "durable guest")
         except psycopg.OperationalError as error:
             raise journal_fault(error) from None
+
+
+async def _connect(url: str, name: str) -> SimulatedConnection:
+    return await SimulatedConnection.connect(url, autocommit=True, application_name=name, connect_timeout=60)
 
 
 class _Outside:

@@ -36,6 +36,13 @@ UPDATE simulation.clock SET now = 'epoch'::timestamptz + %(now)s * interval '1 m
 SELECT DISTINCT pid FROM pg_catalog.pg_locks
 WHERE NOT granted AND pid = ANY (%(pids)s::int[]) AND locktype NOT IN ('extend', 'page', 'spectoken');
 
+-- name: at_work
+-- Which of these sessions do not wait for their client: they have more to say, or to undo.
+SELECT session.pid
+FROM unnest(%(pids)s::int[]) AS session (pid)
+CROSS JOIN LATERAL pg_catalog.pg_stat_get_activity(session.pid) AS activity
+WHERE activity.wait_event IS DISTINCT FROM 'ClientRead';
+
 -- name: alive
 -- Which of these sessions the server still has.
 SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = ANY (%(pids)s::int[]);
