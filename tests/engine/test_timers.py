@@ -5,8 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until
+from tests.proof import figure
+
+SLEEPERS = figure(2_500, 10_000)
 
 
 def resident_bytes(pid: int) -> int:
@@ -42,7 +47,8 @@ def test_a_long_sleep_is_suspended_at_once_and_resumes_on_time(database: Databas
     database.assert_dense(task)
 
 
-def test_ten_thousand_sleepers_cost_an_idle_worker_next_to_nothing(
+@pytest.mark.proof(minutes=1)
+def test_thousands_of_sleepers_cost_an_idle_worker_next_to_nothing(
     database: Database, start_service: StartService
 ) -> None:
     service = start_service(workers=1)
@@ -51,10 +57,10 @@ def test_ten_thousand_sleepers_cost_an_idle_worker_next_to_nothing(
     before = resident_bytes(service.pids()[0])
     database.query(
         "WITH sleeper AS (INSERT INTO durable.task (name, wasm) SELECT 'sleeper', wasm FROM durable.task, "
-        "generate_series(1, 10000) WHERE id = %s RETURNING id) SELECT count(*) FROM sleeper", first,
+        "generate_series(1, %s) WHERE id = %s RETURNING id) SELECT count(*) FROM sleeper", SLEEPERS, first,
     )  # fmt: skip
     wait_until(
-        lambda: database.value("SELECT count(*) FROM durable.task WHERE state = 'suspended'") == 10_001,
+        lambda: database.value("SELECT count(*) FROM durable.task WHERE state = 'suspended'") == SLEEPERS + 1,
         "all sleep", 60,
     )  # fmt: skip
     assert resident_bytes(service.pids()[0]) < before + 60_000_000, "suspended tasks hold memory"
@@ -65,7 +71,7 @@ def test_ten_thousand_sleepers_cost_an_idle_worker_next_to_nothing(
 
     database.advance_clock(601)
     database.wait_for_all(60)
-    assert database.value("SELECT count(*) FROM durable.task WHERE state = 'complete'") == 10_001
+    assert database.value("SELECT count(*) FROM durable.task WHERE state = 'complete'") == SLEEPERS + 1
 
 
 def test_a_wait_with_timeout_keeps_its_deadline_across_two_workers(

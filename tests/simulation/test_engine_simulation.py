@@ -68,21 +68,24 @@ def test_a_run_does_not_depend_on_when_the_server_answers(server: EmbeddedServer
             assert run.trace == expected.trace, f"seed {run.seed}"
 
 
-#: What needs a coincidence more than the others takes many runs to be found: where to begin, to be there soon. Another
-#: guest or move makes that another seed, and the search longer.
-_RARE = {
+#: Where to begin, to be there soon. Another guest or move makes that another seed, and the search longer.
+_NEAR = {
+    "an orphan is not made ready": 1002,
+    "a stale worker may write": 1006,
     "a request leaves too early": 1050,
     "a failed commit is taken for a good one": 1045,
     "leases are trusted for ever": 1150,
     "a worker that has lost a task writes": 1030,
 }
+#: What needs a coincidence more than the others would take many runs to be found then.
+_RARE = list(_NEAR)[2:]
 _LONG = pytest.mark.chaos(minutes=2)
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, marks=[_LONG] * (way in _RARE)) for way in WAYS])
 def test_a_broken_engine_is_found(way: str, simulated: SimulatedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS[way](monkeypatch)
-    runs = simulate_engine(simulated, _RARE.get(way, 1000), runs=400)
+    runs = simulate_engine(simulated, _NEAR.get(way, 1000), runs=400)
     found = next((run for run in runs if run.problem is not None), None)
     assert found is not None, f"not found: {way}"
     print(f"seed {found.seed}: {found.problem}")
