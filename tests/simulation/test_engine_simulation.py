@@ -60,7 +60,7 @@ def test_the_same_seed_makes_the_same_run(simulated: SimulatedDatabase) -> None:
 @pytest.mark.proof(minutes=2)
 def test_a_run_does_not_depend_on_when_the_server_answers(server: EmbeddedServer, simulated: SimulatedDatabase) -> None:
     """Nor whether it answers in one piece: on a busy machine its processes stand still at any moment."""
-    first, runs = seed(), figure(3, 60)
+    first, runs = seed(), figure(3, 30)
     steady = list(simulate_engine(simulated, first, runs=runs))
     assert server.pid is not None
     with unsteady(server.pid):

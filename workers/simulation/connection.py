@@ -1,27 +1,27 @@
-"""A connection of a simulated process, which tells what the server is to do about its statement."""
+"""A connection of a simulated process, which tells whether the server is being asked to cancel its statement."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import psycopg
-from psycopg.abc import PQGen
+from psycopg.abc import PQGenConn
 from psycopg.rows import TupleRow
-
-R = TypeVar("R")
 
 
 class SimulatedConnection(psycopg.AsyncConnection[TupleRow]):
-    """`is_cancelled`: the server has been told to cancel its statement, and will answer, whatever it waits for."""
+    """`cancelled_by` is the descriptor of the connection that asks for it, which can be read once the server has heard;
+    None when there is none.
+    """
 
-    is_cancelled = False
+    cancelled_by: int | None = None
 
-    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        await super().cancel_safe(timeout=timeout)
-        self.is_cancelled = True
-
-    async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
+    def _cancel_gen(self) -> PQGenConn[None]:
+        asking = super()._cancel_gen()
         try:
-            return await super().wait(gen, interval, timeout)
+            request = next(asking)
+            while True:
+                self.cancelled_by, _ = request
+                request = asking.send((yield request))
+        except StopIteration:
+            return
         finally:
-            self.is_cancelled = False
+            self.cancelled_by = None

@@ -8,7 +8,6 @@ import select
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
@@ -30,16 +29,6 @@ _HANGS = 60.0
 
 #: One hint as a listener gets it: channel and payload.
 Hint = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Somebody waits for an answer. `session` is the process of the server, None while it begins; it may be blocked by
-    a lock as long as nobody has cancelled it.
-    """
-
-    session: int | None
-    may_be_blocked: bool = True
 
 
 @contextmanager
@@ -153,42 +142,50 @@ class SimulatedDatabase:
         self._connection.close()
 
     # -- what the server is at ---------------------------------------------------------------------------------------
-    def settle(self, waiting: Mapping[int, Waiting], gone: set[int]) -> set[int]:
+    def settle(self, waiting: Mapping[int, int | None], cancelled: Mapping[int, int], gone: set[int]) -> set[int]:
         """Wait until no statement is under way any more; the descriptors whose answers have come, whole.
 
-        `waiting` has the descriptors that wait for an answer. Those left out of the result wait for a lock. `gone` are
-        sessions whose client is no more; those that have ended are taken out.
+        `waiting` maps descriptors that wait for an answer to the process of their session, None while it begins. Those
+        left out of the result wait for a lock. `cancelled` maps sessions whose statement is being cancelled to the
+        descriptor of who asks for it. `gone` are sessions whose client is no more; those that have ended are taken out.
         """
         began = time.monotonic()
         while True:
             answered = _readable(waiting)
-            late = waiting.keys() - answered
+            late = {descriptor: session for descriptor, session in waiting.items() if descriptor not in answered}
             elapsed = time.monotonic() - began
             is_patient = late and not gone and elapsed < _PATIENCE
-            if not is_patient and self._is_settled(waiting, answered, gone):
-                return answered
+            if not is_patient:
+                have_answered = {waiting[descriptor] for descriptor in answered} - {None}
+                told = {session for session, who_asks in cancelled.items() if who_asks in answered}
+                if self._is_settled(have_answered, set(late.values()), cancelled.keys() - told, told, gone):
+                    return answered
             if elapsed > _HANGS:
-                raise TimeoutError(f"PostgreSQL has not answered for {_HANGS:g} s: {[waiting[fd] for fd in late]}")
+                raise TimeoutError(f"PostgreSQL has not answered for {_HANGS:g} s: {sorted(map(str, late.values()))}")
             if late:
                 _wait_for_any(late, _PATIENCE)
             else:
                 time.sleep(_BRIEFLY)
 
-    def _is_settled(self, waiting: Mapping[int, Waiting], answered: set[int], gone: set[int]) -> bool:
-        """In this order: once those who have answered are at rest and the gone ended, who waits for a lock waits on."""
-        late = [one for descriptor, one in waiting.items() if descriptor not in answered]
-        if self._are_at_work({waiting[descriptor].session for descriptor in answered} - gone - {None}):
+    def _is_settled(
+        self, answered: set[int | None], late: set[int | None], asked: set[int], told: set[int], gone: set[int]
+    ) -> bool:
+        """Whether nobody goes on by itself. An answer may come in pieces, that of a statement that fails always does.
+
+        In this order: once those who have answered are at rest and the gone ended, who waits for a lock waits on.
+        """
+        at_work = self._at_work((answered | asked | told) - gone)
+        if at_work - asked:
             return False
         if gone:
             gone &= {row[0] for row in self.execute("alive", {"pids": list(gone)})}
-        stuck = {one.session for one in late} | gone
-        return all(one.may_be_blocked for one in late) and stuck <= self._blocked(stuck - {None})
+        stuck = late | at_work | gone
+        return stuck <= self._blocked(stuck - {None})
 
-    def _are_at_work(self, sessions: set[int | None]) -> bool:
-        """Whether one has not said all: an answer may come in pieces, that of a statement that fails always does."""
-        return bool(sessions) and bool(self.execute("at_work", {"pids": list(sessions)}))
+    def _at_work(self, sessions: set[int | None]) -> set[int | None]:
+        return {row[0] for row in self.execute("at_work", {"pids": list(sessions)})} if sessions else set()
 
-    def _blocked(self, sessions: set[int | None]) -> set[int]:
+    def _blocked(self, sessions: set[int | None]) -> set[int | None]:
         return {row[0] for row in self.execute("blocked", {"pids": list(sessions)})} if sessions else set()
 
 

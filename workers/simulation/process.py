@@ -31,9 +31,11 @@ class Connections:
         """Process ids of the server's side, by descriptor."""
         return {one.pgconn.socket: pid for one, pid in self._all.items() if not one.closed}
 
-    def must_answer(self) -> set[int]:
-        """Descriptors of those whose statement the server has been told to cancel."""
-        return {one.pgconn.socket for one in self._all if one.is_cancelled and not one.closed}
+    def cancelled(self) -> dict[int, int]:
+        """Process ids of sessions whose statement is being cancelled, and the descriptor of who asks for it."""
+        return {
+            pid: one.cancelled_by for one, pid in self._all.items() if one.cancelled_by is not None and not one.closed
+        }
 
     def closed(self) -> set[int]:
         """The process ids of the server's side of those that have been closed since the last time."""

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from psycopg import waiting
 
 from durable.config import Config
-from workers.simulation.database import BEGINNING, SimulatedDatabase, Waiting
+from workers.simulation.database import BEGINNING, SimulatedDatabase
 from workers.simulation.process import Process
 
 _NEVER = float("inf")
@@ -139,7 +139,8 @@ class Scheduler:
 
     def settle(self) -> None:
         """Wait until the server is done with what it was told, or waits for a lock itself."""
-        waiting: dict[int, Waiting] = {}
+        waiting: dict[int, int | None] = {}
+        cancelled: dict[int, int] = {}
         owners: dict[int, Process] = {}
         for process in self.slots:
             if process is None:
@@ -149,12 +150,13 @@ class Scheduler:
             known = self._answered.get(process, {})
             self._answered[process] = known = {fd: None for fd in known if fd in process.loop.readers}
             self._gone |= process.connections.closed()
+            cancelled |= process.connections.cancelled()
             if new := [fd for fd in process.loop.readers if fd not in known]:
-                sessions, must_answer = process.connections.sessions(), process.connections.must_answer()
-                waiting.update({fd: Waiting(sessions.get(fd), fd not in must_answer) for fd in new})
+                sessions = process.connections.sessions()
+                waiting.update({fd: sessions.get(fd) for fd in new})
                 owners.update(dict.fromkeys(new, process))
         if waiting or self._gone:
-            answered = self._database.settle(waiting, self._gone)
+            answered = self._database.settle(waiting, cancelled, self._gone)
             self.lock_waits += len(waiting) - len(answered)
             for descriptor, process in owners.items():
                 if descriptor in answered:
