@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from durable.operations.data import Json
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1_000_000  # all of them are in memory before the first is printed
+_WITH_REASON = (TaskState.FAILED, TaskState.QUARANTINED)
 
 
 @click.command("list", cls=Command, epilog="durable list --state failed\ndurable list --name 'order-*' -o jsonl")
@@ -38,11 +40,13 @@ def list_tasks(invocation: Invocation, state: str | None, name_glob: str | None,
 @click.pass_obj
 def show(invocation: Invocation, task_id: int) -> None:
     """Print all that is known about a task."""
-    row = _row(invocation.client.task(task_id))
-    row["reason"] = _reason(invocation, task_id) if row["state"] in ("failed", "quarantined") else None
+    task = invocation.client.task(task_id)
+    row = _row(task)
+    row["reason"] = _reason(invocation, task_id) if task.state in _WITH_REASON else None
     print_one(row, invocation.output)
-    if row["reason"] and invocation.output == "table":
-        click.echo(f"`durable logs {task_id}` shows what it printed before", err=True)
+    if invocation.output == "table":
+        for line in _what_next(task, has_reason=bool(row["reason"])):
+            click.echo(line.format(task_id), err=True)
 
 
 @click.command(cls=Command, epilog="durable wait 12 --timeout 5m")
@@ -93,6 +97,18 @@ def resume(invocation: Invocation, task_ids: tuple[int, ...]) -> int:
 def _reason(invocation: Invocation, task_id: int) -> str:
     lines = invocation.client.logs(task_id)
     return "\n".join(line.message.strip() for line in lines if line.index >= FAILURE_LOG_INDEX)
+
+
+def _what_next(task: Task, has_reason: bool) -> Iterator[str]:
+    """What somebody may want to know or do who looks at a task in this state."""
+    if has_reason:
+        yield "`durable logs {}` shows what it printed before"
+    if task.state in (TaskState.QUARANTINED, TaskState.PAUSED):
+        yield "`durable resume {}` lets it go on"
+    elif task.state is TaskState.READY:
+        yield "no worker has taken it up yet; `durable workers` shows those that are there"
+    elif task.state is TaskState.SUSPENDED and task.wakeup_at is None:
+        yield "it waits for a notification; `durable notify {} EVENT` sends one"
 
 
 def _row(task: Task) -> dict[str, Any]:

@@ -289,6 +289,30 @@ def test_show_keeps_the_lines_of_a_backtrace_and_says_where_the_last_words_are(
     assert durable("show", worker.task("complete")).err == ""
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("state = 'ready'", "`durable workers`"),
+        ("state = 'suspended'", "`durable notify 1 EVENT`"),
+        ("state = 'suspended', wakeup_at = durable.now() + interval '1 hour'", None),
+        ("state = 'paused'", "`durable resume 1`"),
+        ("state = 'quarantined', completed_at = durable.now()", "`durable resume 1`"),
+        ("state = 'complete', completed_at = durable.now()", None),
+    ],
+    ids=["ready", "waits for a notification", "waits for a timer", "paused", "quarantined", "complete"],
+)
+def test_show_says_what_a_task_waits_for_and_what_can_be_done(
+    durable: Durable, worker: Worker, sql: Sql, columns: str, said: str | None
+) -> None:
+    assert worker.task() == 1
+    sql.execute(f"UPDATE durable.task SET running_on = NULL, {columns}")
+
+    err = durable("show", 1).err
+
+    assert err == "" if said is None else said in err
+    assert durable("show", 1, "-o", "json").err == ""
+
+
 def test_events_print_index_label_and_value(durable: Durable, worker: Worker) -> None:
     task_id = worker.task()
     worker.record(task_id, 0, "wasi:clocks/wall-clock.now", {"seconds": 2**63 + 1, "nanoseconds": 5})
