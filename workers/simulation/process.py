@@ -38,8 +38,12 @@ class Connections:
         }
 
     def closed(self) -> set[int]:
-        """The process ids of the server's side of those that have been closed since the last time."""
-        return {self._all.pop(one) for one in [one for one in self._all if one.closed]}
+        """Process ids of the server's side of those closed since the last time that held something."""
+        closed = [one for one in self._all if one.closed]
+        held = {self._all[one] for one in closed if not one.was_idle}
+        for one in closed:
+            del self._all[one]
+        return held
 
     def cut(self, descriptor: int) -> int:
         """Cut one off, as a network does: neither side is told in advance. The process id of the server's side."""

@@ -45,7 +45,9 @@ WHERE activity.wait_event IS DISTINCT FROM 'ClientRead';
 
 -- name: alive
 -- Which of these sessions the server still has.
-SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = ANY (%(pids)s::int[]);
+SELECT session.pid
+FROM unnest(%(pids)s::int[]) AS session (pid)
+CROSS JOIN LATERAL pg_catalog.pg_stat_get_activity(session.pid);
 
 -- name: end_idle
 -- What idle_in_transaction_session_timeout does in real time: these sessions are stopped within a transaction.
