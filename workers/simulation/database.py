@@ -24,7 +24,7 @@ _TASK = load("task")
 #: 2030-01-01T00:00:00Z in microseconds since the Unix epoch: when every run begins.
 BEGINNING = 1_893_456_000_000_000
 _PATIENCE = 0.002  # real seconds after which a statement that has not answered may be waiting for a lock
-_BRIEFLY = 0.0005
+_BRIEFLY = 0.0005  # real seconds between two looks at a session that is about to end or to rest
 _HANGS = 60.0
 
 #: One hint as a listener gets it: channel and payload.
