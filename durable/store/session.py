@@ -36,6 +36,7 @@ class Session:
         self._url = url
         self._name = name
         self._timeout = timeout
+        self._lock_timeout = timeout / 2
         self._idle_in_transaction = idle_in_transaction
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
@@ -95,7 +96,7 @@ class Session:
 
     async def _connect(self) -> Connection:
         connection = await self._dial()
-        milliseconds = (f"{seconds * 1000:.0f}" for seconds in (self._idle_in_transaction, self._timeout / 2))
+        milliseconds = (f"{seconds * 1000:.0f}" for seconds in (self._idle_in_transaction, self._lock_timeout))
         await connection.execute(_SETTINGS, tuple(milliseconds))
         return connection
 

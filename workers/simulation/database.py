@@ -18,6 +18,8 @@ from psycopg.rows import TupleRow
 from durable.errors import DatabaseUnavailable, DurableError
 from durable.store import migrations
 from durable.store.queries import load
+from workers.simulation.answer import has_come_whole
+from workers.simulation.used_sessions import UsedSessions
 
 _SQL = load("simulation")
 _TASK = load("task")
@@ -66,6 +68,7 @@ class SimulatedDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.used_sessions = UsedSessions(url)
         self._connection = psycopg.connect(url, autocommit=True)
         self._hints: list[Hint] = []
         self.now = BEGINNING
@@ -139,6 +142,7 @@ class SimulatedDatabase:
         return psycopg.connect(self.url)
 
     def close(self) -> None:
+        self.used_sessions.close()
         self._connection.close()
 
     # -- what the server is at ---------------------------------------------------------------------------------------
@@ -156,7 +160,7 @@ class SimulatedDatabase:
             elapsed = time.monotonic() - began
             is_patient = late and not gone and elapsed < _PATIENCE
             if not is_patient:
-                have_answered = {waiting[descriptor] for descriptor in answered} - {None}
+                have_answered = {waiting[one] for one in answered if not has_come_whole(one)} - {None}
                 told = {session for session, who_asks in cancelled.items() if who_asks in answered}
                 if self._is_settled(have_answered, set(late.values()), cancelled.keys() - told, told, gone):
                     return answered

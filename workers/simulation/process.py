@@ -10,20 +10,34 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from workers.simulation.connection import SimulatedConnection
-from workers.simulation.database import Hint
+from workers.simulation.database import Hint, SimulatedDatabase
 from workers.simulation.loop import SimulatedLoop
+from workers.simulation.used_sessions import UsedSessions
 
 if TYPE_CHECKING:
     from workers.worker import Worker
 
 
-class Connections:
-    """The database connections that one process has open."""
+#: Of so many connections one begins a session, as in production; the others have used ones.
+_BEGINS = 4
 
-    def __init__(self) -> None:
+
+class Connections:
+    """The database connections that the process with this number has open."""
+
+    def __init__(self, number: int, url: str, used: UsedSessions) -> None:
+        self._url = url
+        self._used = used
+        self._asked_for = number
         self._all: dict[SimulatedConnection, int] = {}  # with the process id of the server's side
 
-    def add(self, connection: SimulatedConnection) -> SimulatedConnection:
+    async def open(self, name: str) -> SimulatedConnection:
+        """One whose session has this application name. Raises psycopg.OperationalError."""
+        self._asked_for += 1
+        if self._asked_for % _BEGINS == 0:
+            connection = await SimulatedConnection.begin(self._url, name)
+        else:
+            connection = await SimulatedConnection.resume(self._used, name)
         self._all[connection] = connection.pgconn.backend_pid
         return connection
 
@@ -51,8 +65,8 @@ class Connections:
         return _cut(one)
 
     def cut_all(self) -> set[int]:
-        """As the kernel does when a process dies. The process ids of the server's side."""
-        return {_cut(one) for one in self._all if not one.closed}
+        """As the kernel does when a process dies. The process ids of the server's side of those that held something."""
+        return {_cut(one) for one in self._all if not one.closed and not one.leave_to_others()}
 
     def forget(self) -> None:
         """Give the memory of a dead process back; none of its code may be at a connection any more."""
@@ -87,13 +101,20 @@ class Hints:
 class Process:
     """`now` gives the microseconds since the run began, `skew` (seconds) is how far its clock is from others'."""
 
-    def __init__(self, number: int, now: Callable[[], int], skew: float, wrong: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        number: int,
+        database: SimulatedDatabase,
+        now: Callable[[], int],
+        skew: float,
+        wrong: Callable[[str], None],
+    ) -> None:
         self.number = number
         self._now = now
         self._skew = int(skew * 1_000_000)
         self._frozen = 0
         self.loop = SimulatedLoop(lambda: self.monotonic_ns() / 1e9, wrong)
-        self.connections = Connections()
+        self.connections = Connections(number, database.url, database.used_sessions)
         self.hints = Hints()
         self.worker_ids: list[int] = []
         self.worker: Worker | None = None

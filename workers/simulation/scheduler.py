@@ -29,6 +29,32 @@ _FIRST_COME = 0.75  # how often the callbacks of one process run in the order in
 _SKEW = 10_000.0
 
 
+class _Inbox:
+    """What the server has for a process. On the descriptors in `answered` an answer lies, on those in `waiting` one is
+    to come from the session, None while it begins; `cancelled` maps sessions whose statement is being cancelled to the
+    descriptor of who asks for it.
+    """
+
+    def __init__(self) -> None:
+        self.answered: dict[int, None] = {}  # in the order in which they came
+        self.waiting: dict[int, int | None] = {}
+        self.cancelled: dict[int, int] = {}
+
+    def expect(self, process: Process) -> None:
+        """What the process reads from now."""
+        readers = process.loop.readers
+        self.answered = {descriptor: None for descriptor in self.answered if descriptor in readers}
+        new = [descriptor for descriptor in readers if descriptor not in self.answered]
+        sessions = process.connections.sessions() if new else {}
+        self.waiting = {descriptor: sessions.get(descriptor) for descriptor in new}
+        self.cancelled = process.connections.cancelled()
+
+    def take(self, answered: set[int]) -> None:
+        for descriptor in [one for one in self.waiting if one in answered]:
+            del self.waiting[descriptor]
+            self.answered[descriptor] = None
+
+
 class Scheduler:
     """The processes of a run, in numbered slots, and its time. Errors that nobody in a process saw go into `wrong`."""
 
@@ -45,7 +71,7 @@ class Scheduler:
         #: Stands for all choices so far: two runs that differ in one have another number from there on.
         self.choices = 0
         self._processes = 0
-        self._answered: dict[Process, dict[int, None]] = {}
+        self._inboxes: dict[Process, _Inbox] = {}
         self._gone: set[int] = set()
 
     @property
@@ -60,15 +86,16 @@ class Scheduler:
     # -- processes ---------------------------------------------------------------------------------------------------
     def new_process(self, slot: int) -> Process:
         self._processes += 1
-        process = Process(self._processes, self._now, _SKEW * self._processes, self.wrong.append)
+        process = Process(self._processes, self._database, self._now, _SKEW * self._processes, self.wrong.append)
         self.slots[slot] = process
+        self._inboxes[process] = _Inbox()
         return process
 
     def bury(self, slot: int) -> None:
         """The process in this slot is gone, with everything that was in its memory."""
         process, self.slots[slot] = self.slots[slot], None
         assert process is not None
-        self._answered.pop(process, None)
+        del self._inboxes[process]
         self._gone |= process.connections.cut_all()
         process.loop.die()
         process.connections.forget()
@@ -81,7 +108,7 @@ class Scheduler:
             return False
         at_work = [descriptor for descriptor in sessions if descriptor in process.loop.readers]
         self._gone.add(process.connections.cut(self._chance.choice(at_work or sessions)))
-        self.settle()
+        self.settle(process)
         return True
 
     def gone(self, session: int) -> None:
@@ -96,7 +123,7 @@ class Scheduler:
         for process in self.running:
             if runnable := process.loop.runnable:
                 choices.append((process, None, runnable))
-            choices += [(process, descriptor, 0) for descriptor in self._answered.get(process, ())]
+            choices += [(process, descriptor, 0) for descriptor in self._inboxes[process].answered]
         if not choices:
             return None
         process, descriptor, runnable = self._chance.choice(choices)
@@ -104,11 +131,11 @@ class Scheduler:
             in_order = runnable == 1 or self._chance.random() < _FIRST_COME
             process.loop.run_one(0 if in_order else self._chance.randrange(runnable))
         else:
-            del self._answered[process][descriptor]
+            del self._inboxes[process].answered[descriptor]
             process.loop.deliver(descriptor)
         made = f"{process.number} {descriptor is None} {runnable} {len(choices)}"
         self.choices = zlib.crc32(made.encode(), self.choices)
-        self.settle()
+        self.settle(process)
         return process
 
     def bring_hints(self) -> bool:
@@ -137,32 +164,29 @@ class Scheduler:
             if process is not None and process.stopped_at is not None:
                 self._end_idle_sessions(process, (self._now() - process.stopped_at) / 1e6)
 
-    def settle(self) -> None:
-        """Wait until the server is done with what it was told, or waits for a lock itself."""
-        waiting: dict[int, int | None] = {}
-        cancelled: dict[int, int] = {}
-        owners: dict[int, Process] = {}
-        for process in self.slots:
-            if process is None:
-                continue
-            _write_all(process)
-            self._stop_waiting_at_closed(process)
-            known = self._answered.get(process, {})
-            self._answered[process] = known = {fd: None for fd in known if fd in process.loop.readers}
-            self._gone |= process.connections.closed()
-            cancelled |= process.connections.cancelled()
-            if new := [fd for fd in process.loop.readers if fd not in known]:
-                sessions = process.connections.sessions()
-                waiting.update({fd: sessions.get(fd) for fd in new})
-                owners.update(dict.fromkeys(new, process))
-        if waiting or self._gone:
-            answered = self._database.settle(waiting, cancelled, self._gone)
-            self.lock_waits += len(waiting) - len(answered)
-            for descriptor, process in owners.items():
-                if descriptor in answered:
-                    self._answered[process][descriptor] = None
+    def settle(self, moved: Process | None = None) -> None:
+        """Wait until the server is done with what it was told, or waits for a lock itself. Only `moved` has told it
+        anything since the last time.
+        """
+        if moved is not None:
+            self._look_into(moved)
+        inboxes = self._inboxes.values()
+        waiting = {descriptor: session for inbox in inboxes for descriptor, session in inbox.waiting.items()}
+        if not waiting and not self._gone:
+            return
+        cancelled = {session: who_asks for inbox in inboxes for session, who_asks in inbox.cancelled.items()}
+        answered = self._database.settle(waiting, cancelled, self._gone)
+        self.lock_waits += len(waiting) - len(answered)
+        for inbox in inboxes:
+            inbox.take(answered)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+    def _look_into(self, process: Process) -> None:
+        _write_all(process)
+        self._stop_waiting_at_closed(process)
+        self._gone |= process.connections.closed()
+        self._inboxes[process].expect(process)
+
     def _stop_waiting_at_closed(self, process: Process) -> None:
         """Nobody may close a connection under a statement: psycopg would go on with memory that libpq has freed."""
         for descriptor in [descriptor for descriptor in process.loop.readers if not _is_open(descriptor)]:

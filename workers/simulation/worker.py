@@ -41,7 +41,7 @@ class SimulatedWorker(Worker):
         super().__init__(config, on_registered=process.worker_ids.append, plugins=())
         assert config.database_url is not None
         self._sessions = _Sessions(config.database_url, config, process.connections, process.hints)
-        guests = _GuestConnections(config.database_url, config.guest_sql_timeout, process.connections)
+        guests = _GuestConnections(config.guest_sql_timeout, process.connections)
         self._guests = cast(GuestPool, guests)
         self._http.close()
         self._http = cast(Client, _Outside(answer))
@@ -51,15 +51,17 @@ class SimulatedWorker(Worker):
 
 
 class _Session(Session):
-    connections: Connections
+    """The server counts in real time, of which a simulation takes next to none: the scheduler ends idle sessions, and
+    nothing else ends the wait for a lock than the `timeout` of the session itself.
+    """
+
+    def __init__(self, url: str, name: str, connections: Connections, *, timeout: float) -> None:
+        super().__init__(url, name, timeout=timeout, idle_in_transaction=_AN_HOUR)
+        self._lock_timeout = 0.0
+        self._connections = connections
 
     async def _dial(self) -> Connection:
-        return self.connections.add(await _connect(self._url, f"durable {self._name}"))
-
-    async def _connect(self) -> Connection:
-        connection = await super()._connect()
-        await connection.execute("SET lock_timeout = 0")  # the server counts in real time
-        return connection
+        return await self._connections.open(f"durable {self._name}")
 
 
 class _Sessions(Sessions):
@@ -69,10 +71,7 @@ class _Sessions(Sessions):
         super().__init__(url, config)
 
     def _session(self, purpose: str) -> Session:
-        # The server counts in real time, of which a simulation takes next to none: the scheduler ends idle sessions.
-        session = _Session(self.url, purpose, timeout=self._config.heartbeat_timeout / 3, idle_in_transaction=_AN_HOUR)
-        session.connections = self._connections
-        return session
+        return _Session(self.url, purpose, self._connections, timeout=self._config.heartbeat_timeout / 3)
 
     def listener(self, on_task: Callable[[int | None], None], on_notification: Callable[[int], None]) -> Listener:
         return _Listener(self.url, on_task, on_notification, self._hints)
@@ -94,15 +93,14 @@ class _Listener(Listener):
 class _GuestConnections:
     """A new connection for each transaction: the pool keeps house by real time, in tasks of its own."""
 
-    def __init__(self, url: str, timeout: float, connections: Connections) -> None:
-        self._url = url
+    def __init__(self, timeout: float, connections: Connections) -> None:
         self._timeout = timeout
         self._catalog = TypeCatalog()
         self._connections = connections
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[GuestTransaction]:
-        connection = self._connections.add(await self._connect())
+        connection = await self._connect()
         transaction = GuestTransaction(connection, self._catalog, self._timeout, asyncio.get_running_loop().time)
         try:
             yield transaction
@@ -115,13 +113,9 @@ class _GuestConnections:
 
     async def _connect(self) -> SimulatedConnection:
         try:
-            return await _connect(self._url, "durable guest")
+            return await self._connections.open("durable guest")
         except psycopg.OperationalError as error:
             raise journal_fault(error) from None
-
-
-async def _connect(url: str, name: str) -> SimulatedConnection:
-    return await SimulatedConnection.connect(url, autocommit=True, application_name=name, connect_timeout=60)
 
 
 class _Outside:
