@@ -36,7 +36,7 @@ class Session:
         self._url = url
         self._name = name
         self._timeout = timeout
-        self._lock_timeout = timeout / 2
+        self._lock_timeout = timeout / 2  # seconds; 0 is no limit
         self._idle_in_transaction = idle_in_transaction
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
