@@ -7,10 +7,12 @@ also has to bring it back.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +30,7 @@ from tests.engine.database import Database, wait_until, workflow
 from tests.engine.service import Service
 from tests.engine.small_disk import as_seen_by, fill, on_a_small_disk, skip_unless_mountable
 from tests.proof import seed
+from workers.restraint import FORGET_AFTER
 
 pytestmark = [pytest.mark.chaos(minutes=1), pytest.mark.timeout(300)]
 
@@ -112,7 +115,7 @@ def test_tasks_wait_for_room_and_end_exactly_once(
         make_room_for_rows(database)
         scene.crowd.launch(TASKS)
         processes = service.pids()
-        wait_until(lambda: database.value("SELECT count(*) > %s FROM witness.step", TASKS), "some steps")
+        wait_until(lambda: database.value("SELECT count(*) > %s FROM witness.step", TASKS // 3), "some steps")
         fill(service.ballast)
         try:
             refuse_to_write(service, scene)
@@ -122,15 +125,18 @@ def test_tasks_wait_for_room_and_end_exactly_once(
         began = time.monotonic()
         wait_until(lambda: goes_on(scene) and not scene.unfinished(), "the end of all tasks", 120)
         took = time.monotonic() - began
-        wait_until(lambda: service.readiness() == (200, "ready\n"), "readiness")
+        # A worker that got no task to try takes what it saw for history after a while.
+        wait_until(lambda: service.readiness() == (200, "ready\n"), "readiness", FORGET_AFTER + 30)
         assert set(processes) <= set(service.pids()), service.log[-5000:]
         assert "Traceback" not in service.log
         print(f"all ended {took:.0f} s after there was room; {judge(scene)}")
 
 
 def refuse_to_write(service: ServiceWithFullDisk, scene: Witnesses) -> None:
-    """It answers, and all that needs room is refused. That is said once, and nobody is told that all is well."""
-    wait_until(lambda: goes_on(scene) and service.log.count(REFUSES) == WORKERS, "both workers say so")
+    """It answers, and all that needs room is refused. Each worker with something to write says so once, and nobody is
+    told that all is well.
+    """
+    wait_until(lambda: goes_on(scene) and said_by(service), "a worker says so")
     assert "No space left on device" in service.log
     status, why = service.readiness()
     assert status == 503
@@ -142,7 +148,7 @@ def refuse_to_write(service: ServiceWithFullDisk, scene: Witnesses) -> None:
     while time.monotonic() < over:
         goes_on(scene)
         time.sleep(0.1)
-    assert service.log.count(REFUSES) == WORKERS
+    assert set(said_by(service).values()) == {1}
     # Tasks that are tried, and told one by one; without restraint that would be some hundred lines a second.
     assert len(service.log.splitlines()) - lines < TASKS + 30 * REFUSING
     assert not scene.database.value("SELECT count(*) FROM durable.task WHERE state IN ('failed', 'quarantined')")
@@ -157,6 +163,11 @@ def die(service: ServiceWithFullDisk, server: EmbeddedServer) -> None:
     assert "No space left on device" in told[0]
     assert service.readiness()[0] == 503
     assert "PANIC" in (server.data_folder / "postgres.log").read_text()
+
+
+def said_by(service: ServiceWithFullDisk) -> Counter[int]:
+    """How often each worker has said that nothing can be written."""
+    return Counter(entry["worker"] for entry in map(json.loads, service.log.splitlines()) if REFUSES in entry["msg"])
 
 
 def goes_on(scene: Witnesses) -> bool:
