@@ -20,6 +20,15 @@ CLIENT = ROOT / "docs" / "python-client.md"
 DEMO = ROOT / "examples" / "demo.py"
 APPLICATION = ROOT / "examples" / "embedded-worker" / "app.py"
 WRITTEN_URL = "postgresql://durable@db.example.com/durable"
+#: What the document's launch_once promises to callers that do not wait for each other.
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+
+with ThreadPoolExecutor(8) as callers:
+    ids = {*callers.map(lambda _: launch_once("invoice 8", None), range(32))}
+assert ids == {task.id for task in client.tasks(name_glob="payment invoice 8")}
+print(len(ids), "task")
+"""
 
 
 def _run(arguments: Sequence[str | Path], database_url: str, cache_folder: Path) -> subprocess.CompletedProcess[str]:
@@ -31,7 +40,7 @@ def _run(arguments: Sequence[str | Path], database_url: str, cache_folder: Path)
 def test_the_python_of_the_client_document_runs_from_top_to_bottom(
     database_url: str, cache_folder: Path, tmp_path: Path
 ) -> None:
-    script = "\n".join([*blocks(CLIENT, "python"), "client.close()"])
+    script = "\n".join([*blocks(CLIENT, "python"), AT_ONCE, "client.close()"])
     assert WRITTEN_URL in script
     with closing(Database(database_url)) as database, running_service(database, cache_folder, tmp_path / "service.log"):
         ran = _run(["-W", "error", "-c", script.replace(WRITTEN_URL, database_url)], database_url, cache_folder)
@@ -40,6 +49,7 @@ def test_the_python_of_the_client_document_runs_from_top_to_bottom(
     assert "Hello, order 17!" in lines
     assert "got task-exit: 1.10" in lines
     assert lines.count("complete") == 5
+    assert lines[-1] == "1 task"
 
 
 def test_the_example_application_runs_its_tasks_itself(database_url: str, cache_folder: Path) -> None:
