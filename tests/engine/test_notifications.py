@@ -9,6 +9,7 @@ import time
 
 import psycopg
 
+import durable
 from tests.engine.conftest import StartService
 from tests.engine.database import Database, wait_until, workflow
 
@@ -30,6 +31,7 @@ def test_ten_thousand_notifications_from_eight_senders_with_kills(
     while database.state(receiver) not in ("complete", "failed"):
         assert time.monotonic() < deadline, "not done in time"
         time.sleep(chance.uniform(0.2, 0.6))
+        resume_the_suspects(database)
         if kills < 10:
             pids = service.pids()
             os.kill(chance.choice(pids), signal.SIGKILL)
@@ -53,6 +55,13 @@ def test_ten_thousand_notifications_from_eight_senders_with_kills(
         assert len(set(sequences)) == len(sequences) == EACH
     assert database.value("SELECT count(*) FROM durable.notification") == 0
     assert "in order: true" in database.log(receiver)
+
+
+def resume_the_suspects(database: Database) -> None:
+    """As an operator does. Three kills that hit the same long replay make its task look guilty (docs/adr/0010)."""
+    with durable.Client(database.url) as client:
+        for task in client.tasks(state="quarantined"):
+            client.resume(task.id)
 
 
 def test_everything_works_with_every_notify_dropped(database: Database, start_service: StartService) -> None:
