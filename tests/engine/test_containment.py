@@ -48,14 +48,16 @@ def completed(database: Database, count: int) -> bool:
 def test_a_program_that_is_made_to_be_compiled_for_ever_fails_and_holds_nobody_up(
     database: Database, start_service: StartService, tmp_path: Path
 ) -> None:
-    service = start_service(workers=1, compile_timeout="6", heartbeat_interval="0.3")
+    # On a quick machine it would otherwise meet the limit of memory first.
+    limits = {"compile_timeout": "4", "compile_memory_limit": "8GiB"}
+    service = start_service(workers=1, heartbeat_interval="0.3", **limits)
     before = service.pids()
     task = launch_bytes(database, bomb(12_000), tmp_path)
     database.wait_for_state(task, "active")
-    assert_heartbeat_moves(database, 5)
+    assert_heartbeat_moves(database, 4)
     assert database.state(task) == "active", "this is to be seen while it is compiled"
     assert database.wait_for_end(task, 60) == "failed"
-    assert "longer than compile_timeout (6 s)" in database.failure(task)
+    assert "longer than compile_timeout (4 s)" in database.failure(task)
     assert database.wait_for_end(database.launch("noop")) == "complete"
     assert service.pids() == before, service.log
 

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 def test_a_component_that_takes_too_long_is_refused_in_time(engine: wasmtime.Engine) -> None:
     started = time.monotonic()
     with pytest.raises(InvalidComponent, match=r"longer than compile_timeout \(1 s\)"):
-        compile_within(engine, bomb(8000), CompileLimits(timeout=1, memory=2048 * MIB))
+        compile_within(engine, bomb(8000), CompileLimits(timeout=1, memory=8192 * MIB))
     assert time.monotonic() - started < 30
 
 
