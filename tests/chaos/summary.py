@@ -55,10 +55,11 @@ def _crashes(texts: list[str]) -> str:
 
 
 def _respawns(texts: list[str]) -> str:
-    before, after = (dict(re.findall(r"(\w+)=(\d+)", one)) for one in texts[0].split(") ", 1))
+    respawns, _, held = texts[0].partition(":")
+    before, after = (dict(re.findall(r"(\w+)=(\d+)", one)) for one in held.split(") ", 1))
     memory = " and ".join(f"{int(one['resident']) / 2**20:.1f}" for one in (before, after))
     return (
-        f"1,000 respawns: descriptors {before['descriptors']} and {after['descriptors']},"
+        f"{respawns}: descriptors {before['descriptors']} and {after['descriptors']},"
         f" threads {before['threads']} and {after['threads']}, resident memory {memory} MiB"
     )
 
@@ -68,11 +69,7 @@ ROWS = (
     Row("orders of a shop", "test_every_order_is_fulfilled", _as_printed),
     Row("stale workers", "test_a_worker_that_was_stopped_for_longer", _as_printed),
     Row("simulation", "test_no_promise_is_broken", _runs),
-    Row(
-        "simulation, the server standing still",
-        "test_a_run_does_not_depend_on_when_the_server_answers",
-        lambda _: "30 runs, step by step as before",
-    ),
+    Row("simulation, the server standing still", "test_a_run_does_not_depend_on_when_the_server_answers", _as_printed),
     Row("rare breaks of the engine", "test_a_broken_engine_is_found", lambda texts: f"{len(texts)} tried, each found"),
     Row(
         "replays of random programs",
@@ -82,7 +79,7 @@ ROWS = (
     Row("damaged components", "test_no_damaged_component_harms", _mutants),
     Row("hostile calls of the host", "test_no_call_harms_the_host", _calls),
     Row("crash points", "test_a_crash_at_every_passing_of_a_point", _crashes),
-    Row("locks", "test_no_pair_waits_in_a_circle", lambda texts: f"4,032 pairs: {texts[0]}, no deadlock"),
+    Row("locks", "test_no_pair_waits_in_a_circle", lambda texts: f"{texts[0]}, no deadlock"),
     Row("supervisor", "test_a_thousand_respawns", _respawns),
     Row("deployments", "test_nothing_fails_and_nothing_is_lost", lambda texts: f"{texts[0]}, none failed"),
     Row("timers", "test_timers_are_never_early", _as_printed),

@@ -41,7 +41,7 @@ def test_a_thousand_respawns_leave_nothing_behind(service: Service) -> None:
     before = Holdings.of(service.pid)
     respawn(service, RESPAWNS - WARM_UP, chance)
     after = Holdings.of(service.pid)
-    print(before, after)
+    print(f"{RESPAWNS:,} respawns:", before, after)
     assert (after.descriptors, after.threads) == (before.descriptors, 1)
     assert after.resident - before.resident < MAX_GROWTH
     assert "Z" not in map(state, children(service.pid))

@@ -20,15 +20,22 @@ DURABLE_SEED=12
 _____________________ test_nothing_fails_and_nothing_is_lost ___________________
 ----------------------------- Captured stdout call -----------------------------
 982 tasks, 20 rolling restarts
+________________ test_a_thousand_respawns_leave_nothing_behind ________________
+----------------------------- Captured stdout call -----------------------------
+DURABLE_SEED 13
+1,000 respawns: Held(descriptors=11, threads=1, resident=1048576) Held(descriptors=12, threads=1, resident=2097152)
 _____________________________ test_that_says_nothing ___________________________
 ======================== 4 passed in 582.47s (0:09:42) =========================
 """
 
 
 def test_pieces_are_one_row_and_what_has_no_seed_has_none() -> None:
-    _, _, simulation, deployments = summary(_LOG)
+    _, _, simulation, respawns, deployments = summary(_LOG)
     assert simulation.startswith("| simulation | 11, 12 | 500 runs of 50 moves: 3,000 tasks, 140 events,")
     assert "20 kills (10 of a busy worker)" in simulation
+    assert respawns == (
+        "| supervisor | 13 | 1,000 respawns: descriptors 11 and 12, threads 1 and 1, resident memory 1.0 and 2.0 MiB |"
+    )
     assert deployments == "| deployments | none | 982 tasks, 20 rolling restarts, none failed |"
 
 
